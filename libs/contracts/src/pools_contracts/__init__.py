@@ -1,0 +1,1 @@
+"""How another program reaches the services: addresses, deadlines, keepalive and retries over the generated stubs."""

@@ -1,0 +1,1 @@
+"""The command line: dev stack, sandbox provider and bank, provisioning, journey and load."""

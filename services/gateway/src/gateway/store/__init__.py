@@ -1,0 +1,1 @@
+"""This service's tables and its SQL; nobody else touches them."""

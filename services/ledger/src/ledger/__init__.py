@@ -1,0 +1,1 @@
+"""Holds, entries and chains: money as a function of the events."""

@@ -1,0 +1,1 @@
+"""Pools, rates, inventory and quotes."""

@@ -1,0 +1,1 @@
+"""The ways in: translate and delegate, decide nothing."""

@@ -1,0 +1,1 @@
+"""Signed reports from settlement providers and banks: verified, kept, processed once."""

@@ -1,0 +1,1 @@
+"""Pure rules: no I/O, no framework, no protobuf; the same input gives the same output."""
