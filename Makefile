@@ -15,7 +15,7 @@ GENERATED := libs/contracts/src/pools/py.typed
 
 .PHONY: help
 help: ## list what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | \
 	  while IFS=$$'\t' read -r target words; do printf '  make %-18s %s\n' "$$target" "$$words"; done
 
 .PHONY: setup
@@ -34,3 +34,66 @@ $(GENERATED): $(PROTOS) libs/contracts/generate.py $(INSTALLED)
 .PHONY: protos
 protos: $(GENERATED) ## generate the gRPC stubs from protos/, when those changed
 	@echo 'protos: the stubs are up to date'
+
+.PHONY: demo
+demo: setup ## start everything, watch a quote become ledger entries, stop everything
+	@$(BIN)/poolctl demo
+
+.PHONY: up
+up: setup ## start the dev stack in the foreground (Ctrl-C stops it)
+	@$(BIN)/poolctl up
+
+.PHONY: down
+down: setup ## stop a dev stack that runs detached
+	@$(BIN)/poolctl down
+
+# The last line of `make test` is pytest's own.
+.PHONY: test
+test: lint ## everything that must hold: lint, types, unit, contract, integration, e2e, chaos
+	@$(BIN)/pytest -m 'not long'
+
+.PHONY: test-unit
+test-unit: setup ## what needs no other process: seconds
+	@$(BIN)/pytest tests/unit tests/contract
+
+.PHONY: test-integration
+test-integration: setup ## one part at a time on a real database or broker
+	@$(BIN)/pytest -m 'not long' tests/integration
+
+.PHONY: test-e2e
+test-e2e: setup ## the whole stack, seen from outside
+	@$(BIN)/pytest -m 'not long' tests/e2e
+
+.PHONY: test-long
+test-long: setup ## what takes longer than `make test` may
+	@$(BIN)/pytest -m long
+
+.PHONY: lint
+lint: setup ## ruff, mypy, import rules, buf: reads everything, runs nothing
+	@$(BIN)/python .ci/lint.py
+
+.PHONY: format
+format: setup ## lay out the code and mend what can be mended by itself
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup ## measure against the floor; writes build/bench.json
+	@$(BIN)/python -m tests.bench
+
+OWN := $(addprefix --no-emit-package=,pools-contracts poolkit poolctl)
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(OWN) $(UPGRADE)
+
+.PHONY: requirements
+requirements: setup ## pin anew what the pyproject.toml files name (UPGRADE=--upgrade for newer versions)
+	@$(COMPILE) --group pyproject.toml:dev $(PYPROJECTS) -o deploy/requirements/dev.txt
+	@for service in $(notdir $(wildcard services/*)); do \
+	  $(COMPILE) services/$$service/pyproject.toml --constraints deploy/requirements/dev.txt \
+	    -o services/$$service/requirements.txt; done
+	@echo 'requirements: pinned; run `make setup` to install them'
+
+.PHONY: clean
+clean: ## remove what was made here: .venv, stubs, caches, builds (a dev stack's data stays: poolctl down first)
+	@rm -rf .venv build dist libs/contracts/src/pools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -66,7 +66,7 @@ def require_python() -> None:
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
             sys.exit(
-                f"setup: {sys.executable} comes without its '{module}' module, so it cannot make a virtual environment. "
+                f"setup: {sys.executable} comes without its '{module}' module, so it can make no virtual environment. "
                 "Install it (on Debian and Ubuntu: apt-get install python3-venv) and run this again."
             )
 

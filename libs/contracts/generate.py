@@ -41,7 +41,8 @@ def complete_packages(package: Path) -> None:
     """Every folder becomes a package that says where it came from, and the whole one that carries types."""
     for folder in (package, *(path for path in package.rglob("*") if path.is_dir())):
         name = ".".join(folder.relative_to(package.parent).parts)
-        (folder / "__init__.py").write_text(f'"""The contracts of {name}, generated from protos/."""\n', encoding="utf-8")
+        sentence = f'"""The contracts of {name}, generated from protos/."""\n'
+        (folder / "__init__.py").write_text(sentence, encoding="utf-8")
     (package / "py.typed").touch()
 
 

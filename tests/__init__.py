@@ -1,0 +1,1 @@
+"""The proofs: each folder starts more of the system than the one before it."""

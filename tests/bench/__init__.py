@@ -1,0 +1,1 @@
+"""Measurements beside a floor, in one run; never a timed test."""

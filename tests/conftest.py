@@ -1,0 +1,25 @@
+"""Marks each test by the folder it lives in, and runs the folders from the quickest to the slowest."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+TESTS = Path(__file__).parent
+FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
+
+# Two shared cores stall now and then; how long an example takes says nothing about what it protects.
+settings.register_profile("0pools", deadline=None, print_blob=True)
+settings.load_profile("0pools")
+
+
+def folder_of(item: pytest.Item) -> str:
+    """The first folder below tests/."""
+    return item.path.relative_to(TESTS).parts[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks and sorts; within a folder the order stays pytest's."""
+    for item in items:
+        item.add_marker(folder_of(item))
+    items.sort(key=lambda item: FOLDERS.index(folder_of(item)))
