@@ -9,9 +9,6 @@ from typing import Final
 current_request_id: Final[ContextVar[str]] = ContextVar("current_request_id", default="")
 """The request being served, for log lines and spans; empty outside one."""
 
-current_trace_context: Final[ContextVar[str]] = ContextVar("current_trace_context", default="")
-"""The W3C traceparent being served, for log lines of requests that are not sampled; empty outside one."""
-
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
