@@ -1,5 +1,4 @@
 """Expected failures as exceptions, one subclass per reason of the catalogue; they know neither gRPC nor HTTP."""
-# ruff: noqa: N818 - errors are named as the facts they state, `QuoteExpired`, not after being errors.
 
 from poolkit.errors.base import DomainError, error_for
 from poolkit.errors.catalogue import CATALOGUE, DOCUMENTATION_URL, QUOTE_UNAVAILABLE_REASONS, TYPES, Reason
@@ -148,7 +147,7 @@ class SignatureInvalid(DomainError, code="signature_invalid"):
 
 
 class TimestampStale(DomainError, code="timestamp_stale"):
-    """The webhook's timestamp is missing or too far from now."""
+    """The webhook's timestamp is malformed or too far from now."""
 
 
 class KindNotAllowed(DomainError, code="kind_not_allowed"):

@@ -218,7 +218,7 @@ _ROWS: Final = (
     ),
     Reason(
         "timestamp_stale", "invalid_request", "INVALID_ARGUMENT", 400,
-        "The webhook's timestamp is missing or more than 300 seconds away from now.",
+        "The webhook's timestamp is not a Unix time within 300 seconds of now.",
         "Correct the sender's clock and sign the webhook anew.",
     ),
     Reason(
