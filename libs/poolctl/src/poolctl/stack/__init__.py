@@ -1,0 +1,1 @@
+"""Owns the dev stack: the processes a person needs on one machine, and how they start, end and come back."""
