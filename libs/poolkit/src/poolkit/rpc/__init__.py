@@ -1,0 +1,1 @@
+"""How services talk: the server and channels they all use, and the one translation between protobuf and poolkit."""

@@ -1,0 +1,36 @@
+"""Where recorded spans go: an OpenTelemetry collector, the local span store, or both."""
+
+import os
+from pathlib import Path
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from poolkit.telemetry.spanstore import SpanStoreExporter
+
+
+def open_provider(
+    service: str, mode: str, otlp_endpoint: str | None, span_directory: Path | str | None
+) -> TracerProvider:
+    """A provider that records all it is given; the sampling decision was made before it is asked."""
+    # Resource() and not Resource.create(): its detectors scan every installed distribution, which costs start-up time.
+    resource = Resource(
+        {
+            "service.name": service,
+            "service.namespace": "pools",
+            "service.instance.id": f"{service}-{os.getpid()}",
+            "deployment.environment.name": mode,
+        }
+    )
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+    if otlp_endpoint:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+        exporter = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=otlp_endpoint.startswith("http://"))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    if span_directory:
+        # Written as they end, so that a killed process loses only the spans it had open.
+        provider.add_span_processor(SimpleSpanProcessor(SpanStoreExporter(Path(span_directory), service)))
+    return provider
