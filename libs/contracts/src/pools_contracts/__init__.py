@@ -1,1 +1,1 @@
-"""How another program reaches the services: addresses, deadlines, keepalive and retries over the generated stubs."""
+"""The contracts of 0Pools for callers: `connect()` in one module per service, over the stubs in `pools`."""

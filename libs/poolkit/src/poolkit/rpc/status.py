@@ -33,7 +33,12 @@ def trailers(error: DomainError, request_id: str) -> Trailers:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.seconds = error.retry_after_seconds
         status.details.add().Pack(retry)
-    return (_DETAILS_KEY, status.SerializeToString()), ("x-request-id", request_id)
+    pairs: Trailers = ((_DETAILS_KEY, status.SerializeToString()), ("x-request-id", request_id))
+    if error.reason.grpc_code == "UNAVAILABLE":
+        # A server that was reached has decided: only broken connections are tried again by themselves, or every hop
+        # would multiply the attempts of the one before.
+        pairs = (*pairs, ("grpc-retry-pushback-ms", "-1"))
+    return pairs
 
 
 def domain_error(failure: BaseException) -> DomainError:

@@ -193,6 +193,18 @@ def enter_call(name: str, traceparent: str, *, trusted: bool) -> SpanScope | Non
     return None
 
 
+def client_span(name: str) -> SampledSpan | None:
+    """Begins the span of a call to a colleague where the current one is recorded; whoever awaits the call ends it."""
+    current = _current.get(None)
+    if _tracer is None or not isinstance(current, SampledSpan):
+        return None
+    attributes: dict[str, type_of_attribute] = {"rpc.system": "grpc"}
+    request_id = current_request_id.get()
+    if request_id:
+        attributes["pools.request_id"] = request_id
+    return start_span(_tracer, name, parent=current, kind="client", links=(), attributes=attributes)
+
+
 class ItemSpans:
     """One span for each sampled item of a batch, open as long as the block; `contexts` are what to pass on and store.
 

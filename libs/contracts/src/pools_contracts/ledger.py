@@ -1,0 +1,23 @@
+"""The way to the ledger service."""
+
+import grpc
+
+from pools.ledger.v1 import ledger_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc
+from pools_contracts.channel import open_channel
+from pools_contracts.client import Client
+
+
+class LedgerClient(Client):
+    """Typed stubs of the ledger service over one channel, of one's own or from `connect`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
+        self.ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+        self.admin = ledger_pb2_grpc.LedgerAdminServiceStub(channel)
+        self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+
+
+def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> LedgerClient:
+    """A client of the ledger service at `host:port`, with the deadlines and retries of `policies`."""
+    return LedgerClient(open_channel(address, caller=caller, credentials=credentials))

@@ -1,0 +1,107 @@
+"""How every RPC may be called: its deadline, and whether a call that broke off may be repeated by itself.
+
+A test fails for an RPC that is missing here, so that whoever adds one has to decide.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+# Three attempts in all, and only when the connection broke or could not be made. A server that was reached and answers
+# UNAVAILABLE forbids the repeat itself (`grpc-retry-pushback-ms: -1`), so that retries never multiply over the hops.
+RETRY_POLICY: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "maxAttempts": 3,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "0.5s",
+        "backoffMultiplier": 3,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+)
+# When more than half of the recent calls failed, stop repeating altogether.
+RETRY_THROTTLING: Final[Mapping[str, Any]] = MappingProxyType({"maxTokens": 100, "tokenRatio": 0.1})
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePolicy:
+    """The rules of one service: `repeatable` methods may be sent again after UNAVAILABLE, `once` methods may not."""
+
+    deadline_seconds: float
+    repeatable: tuple[str, ...]
+    once: tuple[str, ...] = ()
+
+
+POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
+    {
+        "pools.gateway.v1.PartnerService": ServicePolicy(
+            deadline_seconds=3.0,
+            # TransactQuote is idempotent by its key.
+            repeatable=("ListPools", "GetQuote", "TransactQuote", "GetTransaction", "GetTrade", "ListLedgerEntries"),
+            # A second quote would hold inventory twice; a second rejection would answer that it was rejected.
+            once=("CreateQuote", "RejectQuote"),
+        ),
+        "pools.gateway.v1.AdminService": ServicePolicy(
+            deadline_seconds=5.0,
+            repeatable=("UpdateEntitlement", "ListKeys", "RevokeKey", "ListDeliveries"),
+            once=("CreateOrganization", "CreateKey", "CreateWebhookEndpoint"),
+        ),
+        "pools.gateway.v1.SupportService": ServicePolicy(deadline_seconds=5.0, repeatable=("FindJourney",)),
+        "pools.quote.v1.QuoteService": ServicePolicy(
+            deadline_seconds=2.0,
+            repeatable=("ListPools", "GetQuotes", "ConsumeQuotes", "GiveBackQuotes"),
+            once=("CreateQuotes", "RejectQuotes"),
+        ),
+        "pools.quote.v1.QuoteAdminService": ServicePolicy(
+            deadline_seconds=5.0, repeatable=("PublishRates", "MoveTreasury", "ListInventory")
+        ),
+        "pools.trade.v1.TradeService": ServicePolicy(
+            deadline_seconds=2.0,
+            repeatable=("TransactQuotes", "GetTransactions", "GetTrades", "ListTrades", "ReportSettlements"),
+        ),
+        "pools.webhook_ingest.v1.WebhookAdminService": ServicePolicy(
+            deadline_seconds=5.0, repeatable=("ListSources", "ListWebhooks"), once=("CreateSource", "RotateSource")
+        ),
+        "pools.ledger.v1.LedgerService": ServicePolicy(
+            deadline_seconds=2.0,
+            repeatable=(
+                "PlaceHolds",
+                "VoidHolds",
+                "GetBalances",
+                "ListEntries",
+                "EnsureFundingReferences",
+                "LookUpFundingReferences",
+            ),
+        ),
+        "pools.ledger.v1.LedgerAdminService": ServicePolicy(deadline_seconds=10.0, repeatable=("GetTrialBalance",)),
+        "pools.types.v1.JourneyService": ServicePolicy(deadline_seconds=3.0, repeatable=("FindRecords",)),
+    }
+)
+
+DEADLINE_SECONDS_DEFAULT: Final = 2.0
+
+
+def deadline_seconds(path: str) -> float:
+    """The deadline of a method by its path, `/pools.quote.v1.QuoteService/GetQuotes`."""
+    policy = POLICIES.get(path.lstrip("/").partition("/")[0])
+    return policy.deadline_seconds if policy else DEADLINE_SECONDS_DEFAULT
+
+
+def service_config() -> str:
+    """The gRPC service config for all of it: round robin over the addresses found, deadlines, retries."""
+    methods: list[dict[str, Any]] = []
+    for service, policy in POLICIES.items():
+        timeout = f"{policy.deadline_seconds:g}s"
+        # A name without a method stands for the methods not named elsewhere.
+        methods.append({"name": [{"service": service}], "timeout": timeout})
+        if policy.repeatable:
+            names = [{"service": service, "method": method} for method in policy.repeatable]
+            methods.append({"name": names, "timeout": timeout, "retryPolicy": dict(RETRY_POLICY)})
+    return json.dumps(
+        {
+            "loadBalancingConfig": [{"round_robin": {}}],
+            "methodConfig": methods,
+            "retryThrottling": dict(RETRY_THROTTLING),
+        }
+    )

@@ -1,0 +1,23 @@
+"""The way to the quote service."""
+
+import grpc
+
+from pools.quote.v1 import quote_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc
+from pools_contracts.channel import open_channel
+from pools_contracts.client import Client
+
+
+class QuoteClient(Client):
+    """Typed stubs of the quote service over one channel, of one's own or from `connect`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
+        self.quote = quote_pb2_grpc.QuoteServiceStub(channel)
+        self.admin = quote_pb2_grpc.QuoteAdminServiceStub(channel)
+        self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+
+
+def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> QuoteClient:
+    """A client of the quote service at `host:port`, with the deadlines and retries of `policies`."""
+    return QuoteClient(open_channel(address, caller=caller, credentials=credentials))

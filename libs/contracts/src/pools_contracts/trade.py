@@ -1,0 +1,22 @@
+"""The way to the trade service."""
+
+import grpc
+
+from pools.trade.v1 import trade_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc
+from pools_contracts.channel import open_channel
+from pools_contracts.client import Client
+
+
+class TradeClient(Client):
+    """Typed stubs of the trade service over one channel, of one's own or from `connect`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
+        self.trade = trade_pb2_grpc.TradeServiceStub(channel)
+        self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+
+
+def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> TradeClient:
+    """A client of the trade service at `host:port`, with the deadlines and retries of `policies`."""
+    return TradeClient(open_channel(address, caller=caller, credentials=credentials))

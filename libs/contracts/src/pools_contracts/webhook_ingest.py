@@ -1,0 +1,24 @@
+"""The way to webhook-ingest's internal port; webhooks themselves come over HTTP."""
+
+import grpc
+
+from pools.types.v1 import journey_pb2_grpc
+from pools.webhook_ingest.v1 import webhook_ingest_pb2_grpc
+from pools_contracts.channel import open_channel
+from pools_contracts.client import Client
+
+
+class WebhookIngestClient(Client):
+    """Typed stubs of the webhook-ingest service over one channel, of one's own or from `connect`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
+        self.admin = webhook_ingest_pb2_grpc.WebhookAdminServiceStub(channel)
+        self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+
+
+def connect(
+    address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None
+) -> WebhookIngestClient:
+    """A client of the webhook-ingest service at `host:port`, with the deadlines and retries of `policies`."""
+    return WebhookIngestClient(open_channel(address, caller=caller, credentials=credentials))

@@ -1,0 +1,142 @@
+"""The way out to colleagues: channels that pass on trace, request id and deadline, and raise the callee's reasons.
+
+A call is wrapped where its stub is made, once, instead of by a client interceptor for each call: an interceptor makes a
+task a call and costs four times as much.
+"""
+
+from collections.abc import Generator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+import pools_contracts.channel
+from poolkit.context import current_request_id
+from poolkit.errors import DeadlineExceeded
+from poolkit.rpc.deadlines import shortened
+from poolkit.rpc.status import domain_error
+from poolkit.telemetry.spans import SampledSpan
+from poolkit.telemetry.tracing import client_span, current_traceparent
+from pools_contracts.policies import deadline_seconds
+
+Pairs = Sequence[tuple[str, str | bytes]]
+
+
+def open_channel(
+    address: str,
+    caller: str,
+    *,
+    credentials: grpc.ChannelCredentials | None = None,
+    options: Sequence[tuple[str, int | str]] = (),
+) -> "Channel":
+    """A channel from the service `caller` to the colleague at `host:port`; give it to any stub or `…Client`.
+
+    Its calls raise `DomainError`: the callee's reason where it gave one, `Unavailable` where it is out of reach,
+    `DeadlineExceeded` where time ran out. Both of these leave the outcome unknown.
+    """
+    return Channel(
+        pools_contracts.channel.open_channel(address, caller=caller, credentials=credentials, options=options)
+    )
+
+
+class Channel(grpc.aio.Channel):
+    """A channel whose calls carry the caller's context; methods that stream are passed through as they are."""
+
+    def __init__(self, inner: grpc.aio.Channel) -> None:
+        self._inner = inner
+
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method, wrapped."""
+        return _CalledMethod(method, self._inner.unary_unary(method, *args, **kwargs))
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method as it is."""
+        return self._inner.unary_stream(method, *args, **kwargs)
+
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method as it is."""
+        return self._inner.stream_unary(method, *args, **kwargs)
+
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method as it is."""
+        return self._inner.stream_stream(method, *args, **kwargs)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Closes the channel; calls under way get `grace` seconds to end."""
+        await self._inner.close(grace)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """The state of the connection."""
+        return self._inner.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Waits until the state is another."""
+        await self._inner.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Waits until a connection stands."""
+        await self._inner.channel_ready()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._inner.close()
+
+
+class _CalledMethod:
+    """One method of a colleague."""
+
+    __slots__ = ("_deadline_seconds", "_inner", "_name")
+
+    def __init__(self, path: str, inner: Any) -> None:
+        self._name = path.lstrip("/")
+        self._inner = inner
+        self._deadline_seconds = deadline_seconds(path)
+
+    def __call__(
+        self, request: Any, *, timeout: float | None = None, metadata: Pairs | None = None, **kwargs: Any
+    ) -> "_Call":
+        seconds = shortened(self._deadline_seconds if timeout is None else timeout)
+        if seconds <= 0:
+            raise DeadlineExceeded
+        span = client_span(self._name)
+        traceparent = current_traceparent() if span is None else span.traceparent
+        request_id = current_request_id.get()
+        pairs: Pairs = (
+            (("traceparent", traceparent), ("x-request-id", request_id))
+            if request_id
+            else (("traceparent", traceparent),)
+        )
+        if metadata:
+            pairs = (*pairs, *metadata)
+        return _Call(self._inner(request, timeout=seconds, metadata=pairs, **kwargs), span)
+
+
+class _Call:
+    """A call under way. Awaiting it answers the response or raises a `DomainError`; the rest is gRPC's own call."""
+
+    __slots__ = ("_inner", "_span")
+
+    def __init__(self, inner: Any, span: SampledSpan | None) -> None:
+        self._inner = inner
+        self._span = span
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        try:
+            response = yield from self._inner.__await__()
+        except grpc.aio.AioRpcError as failure:
+            error = domain_error(failure)
+            if self._span is not None:
+                self._span.fail(error)
+            raise error from failure
+        finally:
+            if self._span is not None:
+                self._span.end()
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
