@@ -95,6 +95,8 @@ def format_amount(value: Decimal, currency: str) -> str:
     """Write with exactly the currency's minor digits: 100 EUR is `100.00`. Raises ValueError rather than round."""
     try:
         text = str(EXACT.quantize(value, _QUANTA[currency]))
+        if text == "NaN":
+            raise InvalidOperation
     except KeyError:
         raise ValueError(f"{currency!r} is not a currency; known are {', '.join(DIGITS)}.") from None
     except (Inexact, InvalidOperation):
@@ -110,6 +112,8 @@ def format_decimal(value: Decimal, digits: int) -> str:
     """Write with exactly `digits` behind the point, for rates. Raises ValueError rather than round."""
     try:
         text = format(EXACT.quantize(value, _UNITS[digits]), "f")
+        if text == "NaN":
+            raise InvalidOperation
     except (Inexact, InvalidOperation):
         raise ValueError(f"{value} does not fit {digits} decimal digits; round it first, once.") from None
     return text[1:] if not value and text[0] == "-" else text
@@ -173,6 +177,8 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.amount) is not Decimal:
             raise TypeError(f"Money holds a Decimal, not {type(self.amount).__name__}; read text with Money.parse.")
+        if not self.amount.is_finite():
+            raise ValueError(f"{self.amount} is not an amount.")
         if self.currency not in DIGITS:
             raise ValueError(f"{self.currency!r} is not a currency; known are {', '.join(DIGITS)}.")
 
