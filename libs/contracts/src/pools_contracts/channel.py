@@ -1,11 +1,12 @@
 """A channel to a service: keepalive, limits, round robin, deadlines and retries as `policies` has them."""
 
 from collections.abc import Sequence
-from typing import Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import grpc
 
-from pools_contracts.policies import service_config
+from pools_contracts.policies import deadline_seconds, service_config
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
@@ -28,17 +29,67 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
 )
 
 
-def open_channel(
+class Channel(grpc.aio.Channel):
+    """A channel whose unary calls have their policy's deadline unless the caller gives one; the rest is gRPC's own."""
+
+    def __init__(self, inner: grpc.aio.Channel) -> None:
+        self._inner = inner
+
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method, with its deadline."""
+        inner = self._inner.unary_unary(method, *args, **kwargs)
+        seconds = deadline_seconds(method)
+
+        def call(request: Any, *, timeout: float | None = None, **options: Any) -> Any:
+            return inner(request, timeout=seconds if timeout is None else timeout, **options)
+
+        return call
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method as it is."""
+        return self._inner.unary_stream(method, *args, **kwargs)
+
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method as it is."""
+        return self._inner.stream_unary(method, *args, **kwargs)
+
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method as it is."""
+        return self._inner.stream_stream(method, *args, **kwargs)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Closes the channel; calls under way get `grace` seconds to end."""
+        await self._inner.close(grace)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """The state of the connection."""
+        return self._inner.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Waits until the state is another."""
+        await self._inner.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Waits until a connection stands."""
+        await self._inner.channel_ready()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._inner.close()
+
+
+def open_raw_channel(
     address: str,
     *,
     caller: str = "",
     credentials: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> grpc.aio.Channel:
-    """A channel to `host:port` (every address the name resolves to), plaintext unless there are credentials.
-
-    `caller` leads the user agent, so that the callee's operators can tell who calls. Later `options` win.
-    """
+    """gRPC's own channel with these options, for those who set deadlines themselves. Later `options` win."""
     merged: dict[str, int | str] = dict(CHANNEL_OPTIONS)
     if caller:
         merged["grpc.primary_user_agent"] = caller
@@ -46,3 +97,11 @@ def open_channel(
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=list(merged.items()))
     return grpc.aio.secure_channel(address, credentials, options=list(merged.items()))
+
+
+def open_channel(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> Channel:
+    """A channel to `host:port` (every address the name resolves to), plaintext unless there are credentials.
+
+    `caller` leads the user agent, so that the callee's operators can tell who calls.
+    """
+    return Channel(open_raw_channel(address, caller=caller, credentials=credentials))

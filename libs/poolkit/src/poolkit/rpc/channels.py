@@ -5,8 +5,7 @@ task a call and costs four times as much.
 """
 
 from collections.abc import Generator, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 
@@ -34,57 +33,16 @@ def open_channel(
     Its calls raise `DomainError`: the callee's reason where it gave one, `Unavailable` where it is out of reach,
     `DeadlineExceeded` where time ran out. Both of these leave the outcome unknown.
     """
-    return Channel(
-        pools_contracts.channel.open_channel(address, caller=caller, credentials=credentials, options=options)
-    )
+    raw = pools_contracts.channel.open_raw_channel(address, caller=caller, credentials=credentials, options=options)
+    return Channel(raw)
 
 
-class Channel(grpc.aio.Channel):
-    """A channel whose calls carry the caller's context; methods that stream are passed through as they are."""
-
-    def __init__(self, inner: grpc.aio.Channel) -> None:
-        self._inner = inner
+class Channel(pools_contracts.channel.Channel):
+    """A channel whose unary calls carry the caller's context; methods that stream are passed through as they are."""
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The method, wrapped."""
         return _CalledMethod(method, self._inner.unary_unary(method, *args, **kwargs))
-
-    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """The method as it is."""
-        return self._inner.unary_stream(method, *args, **kwargs)
-
-    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """The method as it is."""
-        return self._inner.stream_unary(method, *args, **kwargs)
-
-    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """The method as it is."""
-        return self._inner.stream_stream(method, *args, **kwargs)
-
-    async def close(self, grace: float | None = None) -> None:
-        """Closes the channel; calls under way get `grace` seconds to end."""
-        await self._inner.close(grace)
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """The state of the connection."""
-        return self._inner.get_state(try_to_connect)
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Waits until the state is another."""
-        await self._inner.wait_for_state_change(last_observed_state)
-
-    async def channel_ready(self) -> None:
-        """Waits until a connection stands."""
-        await self._inner.channel_ready()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._inner.close()
 
 
 class _CalledMethod:
