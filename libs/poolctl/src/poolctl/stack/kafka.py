@@ -7,7 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
-from poolctl.stack.kafka_program import KafkaProgram, Report, resolve_program
+from poolctl.stack.kafka_program import KafkaProgram, Report
 from poolctl.stack.ports import free_port
 from poolctl.stack.process import Process, stop_orphan
 
@@ -73,11 +73,13 @@ class Kafka:
         *,
         controller_port: int | None = None,
         log: Path | None = None,
+        program: KafkaProgram | None = None,
         report: Report = lambda _: None,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.port = port
         self._controller_port = controller_port
+        self._program = program
         self._report = report
         self.process = Process(
             "kafka",
@@ -95,7 +97,7 @@ class Kafka:
         if self.process.running:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        program = await resolve_program(self.directory / "program", self._report)
+        program = self._program or await self._ready_program()
         await stop_orphan(
             self.process.pid_file, stop_signal=self.process.stop_signal, grace_seconds=self.process.grace_seconds
         )
@@ -113,6 +115,12 @@ class Kafka:
     async def kill(self) -> None:
         """As a power cut would; the next start recovers, which takes until the dead broker's session ends (3 s)."""
         await self.process.kill()
+
+    async def _ready_program(self) -> KafkaProgram:
+        # Late, because the rehearsal that makes the start-up cache runs a Kafka itself.
+        from poolctl.stack.kafka_startup import ready_program
+
+        return await ready_program(self.directory / "program", self._report)
 
     def _write_configuration(self) -> Path:
         controller = self._controller_port or free_port()
@@ -132,7 +140,7 @@ class Kafka:
         if (self.directory / "data" / "meta.properties").exists():
             return
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        # A leading dash would be read as an option.
+        # Joined with =, because an id may begin with a dash and would be read as an option.
         arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(configuration), "--ignore-formatted")
         formatter = Process("kafka-format", log=self.process.log, pid_file=self.directory / "format.pid")
         formatter.start(
@@ -152,9 +160,8 @@ class Kafka:
 
     async def _start_broker(self, program: KafkaProgram) -> None:
         configuration = str(self.directory / "server.properties")
-        self.process.start(
-            program.command("kafka.Kafka", configuration, options=self._options()), environment=_environment()
-        )
+        options = (*self._options(), *program.rehearsal_options)
+        self.process.start(program.command("kafka.Kafka", configuration, options=options), environment=_environment())
         deadline = time.monotonic() + _START_SECONDS
         while self.process.running and time.monotonic() < deadline:
             if await self._takes_messages():

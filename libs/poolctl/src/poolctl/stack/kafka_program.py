@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poolctl.stack.process import StackError
+from poolctl.stack.failure import StackError
 
 KAFKA_VERSION = "4.3.1"
 _KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
@@ -34,6 +34,7 @@ class KafkaProgram:
     java: Path
     jars: tuple[Path, ...]
     startup_cache: Path
+    rehearsal_options: tuple[str, ...] = ()
 
     def command(self, main_class: str, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
         classpath = os.pathsep.join(str(jar) for jar in self.jars)
@@ -72,7 +73,7 @@ async def resolve_program(fallback: Path, report: Report = lambda _: None) -> Ka
     base.mkdir(parents=True, exist_ok=True)
     jars = _known_jars(base)
     if jars is None:
-        async with _alone(base / "lock"):
+        async with alone(base / "lock"):
             jars = _known_jars(base)
             if jars is None:
                 jars = await asyncio.to_thread(_fetch_jars, base, report)
@@ -81,7 +82,7 @@ async def resolve_program(fallback: Path, report: Report = lambda _: None) -> Ka
 
 
 @contextlib.asynccontextmanager
-async def _alone(lock: Path) -> AsyncIterator[None]:
+async def alone(lock: Path) -> AsyncIterator[None]:
     """One process of this machine at a time; the system lets go of the lock when its holder dies."""
     with lock.open("w") as file:
         while True:

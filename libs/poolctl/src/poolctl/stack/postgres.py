@@ -15,8 +15,10 @@ import signal
 import time
 from pathlib import Path
 
+from poolctl.stack.failure import StackError
 from poolctl.stack.identity import Identity, unprivileged_identity
-from poolctl.stack.process import Process, ProcessIdentity, StackError, stop_orphan, wait_until_gone
+from poolctl.stack.process import Process, ProcessIdentity, stop_orphan, wait_until_gone
+from poolctl.stack.secrets import write_privately
 
 SUPERUSER = "postgres"
 _POLL_SECONDS = 0.02
@@ -85,7 +87,7 @@ class Postgres:
             self._passwords = json.loads(self._passwords_file.read_text())
         if role not in self._passwords:
             self._passwords[role] = secrets.token_urlsafe(24)
-            self._write_privately(self._passwords_file, json.dumps(self._passwords, indent=1))
+            write_privately(self._passwords_file, json.dumps(self._passwords, indent=1))
         return self._passwords[role]
 
     def url(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
@@ -157,7 +159,7 @@ class Postgres:
         shutil.rmtree(attempt, ignore_errors=True)
         attempt.mkdir(mode=0o700)
         password_file = self.directory / "superuser"
-        self._write_privately(password_file, self.password(SUPERUSER) + "\n")
+        write_privately(password_file, self.password(SUPERUSER) + "\n")
         if identity is not None:
             os.chown(attempt, identity.user, identity.group)
             os.chown(password_file, identity.user, identity.group)
@@ -186,12 +188,11 @@ class Postgres:
             command += ["-c", f"{name}={value}"]
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            log_start = self.process.log.stat().st_size if self.process.log.exists() else 0
             self.process.start(command, environment=_environment(), identity=identity)
             if await self._wait_until_it_answers(deadline):
                 return
             # Backends of a killed server hold its memory until they notice; a moment later it is free.
-            if not self._said_since(log_start, "pre-existing shared memory block") or time.monotonic() > deadline:
+            if "pre-existing shared memory block" not in self.process.tail() or time.monotonic() > deadline:
                 raise self.process.failure(
                     f"PostgreSQL did not start on 127.0.0.1:{self.port}",
                     "If the port is taken, end who has it, or remove ports.json from the data directory.",
@@ -200,15 +201,18 @@ class Postgres:
 
     async def _wait_until_it_answers(self, deadline: float) -> bool:
         """False when the server ended or the time is up."""
-        while not self._is_ready():
+        while not self.is_ready():
             if not self.process.running or time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         await self._check_password()
         return self.process.running
 
-    def _is_ready(self) -> bool:
-        """What the server itself says in its lock file; asking by connecting would fill the log with refusals."""
+    def is_ready(self) -> bool:
+        """Whether it takes connections, as it says itself in its lock file.
+
+        Asking by connecting would fill its log with refusals.
+        """
         try:
             lines = (self.cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -226,19 +230,6 @@ class Postgres:
                 advice=f"The file does not belong to this cluster. Remove {self.directory} to start afresh.",
             ) from None
         await connection.close()
-
-    def _said_since(self, offset: int, words: str) -> bool:
-        with self.process.log.open("rb") as log:
-            log.seek(offset)
-            return words.encode() in log.read()
-
-    @staticmethod
-    def _write_privately(path: Path, content: str) -> None:
-        partial = path.with_name(path.name + ".partial")
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(content)
-        partial.replace(path)
 
 
 def _environment() -> dict[str, str]:

@@ -17,39 +17,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolctl.stack.failure import StackError
 from poolctl.stack.identity import Identity
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _POLL_SECONDS = 0.02
 _TAIL_BYTES = 64 * 1024
+_LOG_BYTES_MAX = 16 * 1024 * 1024
 
 
-class StackError(Exception):
-    """Something of the stack cannot start or stop; says what, why and what to do, and may quote a log."""
-
-    def __init__(self, what: str, *, advice: str = "", log: Path | None = None, tail: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.advice = advice
-        self.log = log
-        self.tail = tail
-
-    def __str__(self) -> str:
-        lines = [self.what]
-        if self.advice:
-            lines.append(self.advice)
-        if self.log is not None:
-            lines.append(f"The end of {self.log}:")
-            lines += [f"  {line}" for line in (self.tail or "(empty)").splitlines()]
-        return "\n".join(lines)
-
-
-def log_tail(path: Path, lines: int = 20) -> str:
-    """The last lines of a log; empty when there is none."""
+def log_tail(path: Path, lines: int = 20, *, since_byte: int = 0) -> str:
+    """The last lines of a log, of those after `since_byte`; empty when there is none."""
     try:
         with path.open("rb") as log:
             log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - _TAIL_BYTES))
+            log.seek(max(since_byte, log.tell() - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
     except OSError:
         return ""
@@ -166,6 +148,7 @@ class Process:
         self.grace_seconds = grace_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._collected = True
+        self._log_start_byte = 0
 
     def start(
         self,
@@ -185,7 +168,9 @@ class Process:
         }
         launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(order)]
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._rotate_log()
         with self.log.open("ab") as output:
+            self._log_start_byte = output.tell()
             self._child = subprocess.Popen(
                 [*launcher, *command],
                 stdin=subprocess.DEVNULL,
@@ -201,6 +186,15 @@ class Process:
         if started is not None:
             started.write(self.pid_file)
 
+    def start_python(self, module_and_arguments: Sequence[str], *, environment: Mapping[str, str]) -> None:
+        """Starts a module of ours with the Python that runs us."""
+        self.start([sys.executable, "-m", *module_and_arguments], environment=environment)
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return None if self._child is None else self._child.poll()
+
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None and self.running else None
@@ -212,13 +206,19 @@ class Process:
     @property
     def exit_status(self) -> str:
         """How it ended, in words."""
-        code = None if self._child is None else self._child.poll()
+        code = self.exit_code
         if code is None:
             return "has not ended"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
     def tail(self, lines: int = 20) -> str:
-        return log_tail(self.log, lines)
+        """What it said last since it was started last."""
+        return log_tail(self.log, lines, since_byte=self._log_start_byte)
+
+    def _rotate_log(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if self.log.stat().st_size > _LOG_BYTES_MAX:
+                self.log.replace(self.log.with_suffix(".log.1"))
 
     def send(self, number: int) -> None:
         """One signal to the process alone, as `kill -N pid` would."""

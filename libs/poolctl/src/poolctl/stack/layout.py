@@ -1,0 +1,69 @@
+"""Owns where things lie in a stack's data directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_DATA_DIRECTORY = Path(".pools")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths below one data directory. What only its owner may read is created 0600."""
+
+    data_dir: Path
+
+    @classmethod
+    def at(cls, data_dir: Path | str) -> "Layout":
+        return cls(Path(data_dir).absolute())
+
+    def create(self) -> None:
+        """Makes the directories; one that is there already keeps its permissions."""
+        # 0711: PostgreSQL's user must pass through, and has no business seeing what else there is.
+        for directory in (self.data_dir, self.postgres, self.kafka):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for directory in (self.logs, self.spans, self.run):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def postgres(self) -> Path:
+        return self.data_dir / "postgres"
+
+    @property
+    def kafka(self) -> Path:
+        return self.data_dir / "kafka"
+
+    @property
+    def logs(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def spans(self) -> Path:
+        """The span store that every process of the stack writes to and `poolctl trace` reads."""
+        return self.data_dir / "spans"
+
+    @property
+    def run(self) -> Path:
+        """What is true only while processes run: pid files, the lock, the state."""
+        return self.data_dir / "run"
+
+    @property
+    def ports_file(self) -> Path:
+        return self.data_dir / "ports.json"
+
+    @property
+    def secrets_file(self) -> Path:
+        return self.data_dir / "secrets.json"
+
+    @property
+    def state_file(self) -> Path:
+        return self.run / "state.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.run / "lock"
+
+    def log(self, part: str) -> Path:
+        return self.logs / f"{part}.log"
+
+    def pid_file(self, part: str) -> Path:
+        return self.run / f"{part}.pid"

@@ -1,0 +1,149 @@
+"""Owns the list of the stack's programs: what each is told by environment, which ports it has, and when it stops.
+
+A program is a row. Whatever is true of all of them is said once, in `environment_of`.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from poolctl.stack.databases import migrator_url, runtime_url
+from poolctl.stack.kafka import Kafka
+from poolctl.stack.layout import Layout
+from poolctl.stack.ports import Ports
+from poolctl.stack.postgres import Postgres
+from poolctl.stack.secrets import DevSecrets
+
+MODE = "test"
+# What a person may set for all programs from outside; every other POOLS_* variable is the stack's to give.
+PASSED_ON = ("POOLS_LOG_LEVEL", "POOLS_OTLP_ENDPOINT", "POOLS_TRACE_SAMPLES_PER_SECOND_MAX")
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the programs of one stack can be told about it and about each other."""
+
+    layout: Layout
+    ports: Ports
+    secrets: DevSecrets
+    postgres: Postgres
+    kafka: Kafka
+
+    def address(self, purpose: str) -> str:
+        """`host:port` of a purpose such as `quote.grpc`."""
+        return f"127.0.0.1:{self.ports[purpose]}"
+
+
+def _nothing(_: Wiring) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process of ours: `python -m MODULE serve`, ready when its health port says so."""
+
+    name: str
+    module: str
+    distribution: str
+    environment: Callable[[Wiring], Mapping[str, str]] = _nothing
+    """Its own settings, on top of those of all."""
+    ports: tuple[str, ...] = ("grpc", "health", "metrics")
+    """Each becomes POOLS_<PORT>_LISTEN; the first is the one shown."""
+    database: str | None = None
+    """Its database, migrated before it starts."""
+    start_wave: int = 1
+    """Programs of one wave start together, after the waves before; they stop in their own order."""
+    stop_wave: int = 0
+    """Who calls others stops before them."""
+
+    def purpose(self, port: str) -> str:
+        return f"{self.name}.{port}"
+
+
+def _gateway(wiring: Wiring) -> dict[str, str]:
+    return {
+        "POOLS_KEY_PEPPER": wiring.secrets.key_pepper,
+        "POOLS_ENCRYPTION_KEY": wiring.secrets.gateway_encryption_key,
+        "POOLS_QUOTE_ADDRESS": wiring.address("quote.grpc"),
+        "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
+        "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),
+        "POOLS_WEBHOOK_INGEST_ADDRESS": wiring.address("webhook-ingest.grpc"),
+        # Partners of a dev stack listen on this machine.
+        "POOLS_ALLOW_PRIVATE_ENDPOINTS": "true",
+    }
+
+
+def _trade(wiring: Wiring) -> dict[str, str]:
+    return {
+        "POOLS_QUOTE_ADDRESS": wiring.address("quote.grpc"),
+        "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),
+    }
+
+
+def _webhook_ingest(wiring: Wiring) -> dict[str, str]:
+    return {
+        "POOLS_ENCRYPTION_KEY": wiring.secrets.webhook_ingest_encryption_key,
+        "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
+        "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),
+    }
+
+
+def _sandbox(wiring: Wiring) -> dict[str, str]:
+    return {
+        "POOLS_WEBHOOKS_URL": f"http://{wiring.address('webhook-ingest.webhook')}",
+        "POOLS_QUOTE_ADDRESS": wiring.address("quote.grpc"),
+        "POOLS_SETTLEMENT_SOURCE_SECRET": wiring.secrets.settlement_source_secret,
+        "POOLS_BANK_SOURCE_SECRET": wiring.secrets.bank_source_secret,
+    }
+
+
+SERVICES = (
+    Program("quote", "quote", "pools-quote", database="quote", stop_wave=3),
+    Program("ledger", "ledger", "pools-ledger", database="ledger", stop_wave=3),
+    Program("trade", "trade", "pools-trade", _trade, database="trade", stop_wave=2),
+    Program(
+        "webhook-ingest",
+        "webhook_ingest",
+        "pools-webhook-ingest",
+        _webhook_ingest,
+        ports=("grpc", "health", "metrics", "webhook"),
+        database="webhook_ingest",
+        stop_wave=1,
+    ),
+    Program(
+        "gateway",
+        "gateway",
+        "pools-gateway",
+        _gateway,
+        ports=("grpc", "health", "metrics", "partner_grpc", "partner_rest"),
+        database="gateway",
+        stop_wave=1,
+    ),
+)
+# Started when all else is ready, because when it is ready rates are fresh and pools are topped up.
+SANDBOX = Program("sandbox", "poolctl.sandbox", "poolctl", _sandbox, ports=("health",), start_wave=2)
+PROGRAMS = (*SERVICES, SANDBOX)
+
+
+def environment_of(program: Program, wiring: Wiring, extra: Mapping[str, str], *, migrating: bool) -> dict[str, str]:
+    """All that the process gets. Nothing of ours comes in from outside, save what a person may set for all."""
+    ours = ("POOLS_", "PG")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {
+        # A log line is on disk when it is said: what a killed process said last is what one wants to read.
+        "PYTHONUNBUFFERED": "1",
+        # Each thread's own heap costs tens of megabytes and wins nothing under one event loop.
+        "MALLOC_ARENA_MAX": "2",
+        "POOLS_MODE": MODE,
+        "POOLS_KAFKA_BOOTSTRAP": wiring.kafka.bootstrap,
+        "POOLS_SPAN_DIRECTORY": str(wiring.layout.spans),
+        **{f"POOLS_{port.upper()}_LISTEN": wiring.address(program.purpose(port)) for port in program.ports},
+        **program.environment(wiring),
+    }
+    if program.database is not None:
+        environment["POOLS_DATABASE_URL"] = runtime_url(wiring.postgres, program.database)
+        if migrating:
+            # Only for as long as it migrates: a serving process never holds the key to its own tables.
+            environment["POOLS_MIGRATOR_DATABASE_URL"] = migrator_url(wiring.postgres, program.database)
+    return environment | dict(extra)
