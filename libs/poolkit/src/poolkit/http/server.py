@@ -1,0 +1,85 @@
+"""An HTTP server inside the service's own event loop: uvicorn without its signal handlers and process management."""
+
+import asyncio
+import contextlib
+import math
+import socket
+from collections.abc import Generator
+from typing import Final
+
+import uvicorn
+
+from poolkit.http.surroundings import App, Surroundings
+
+KEEP_ALIVE_SECONDS: Final = 75
+BACKLOG: Final = 2048
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leaves signals to the service."""
+        yield
+
+
+class HttpServer:
+    """Serves an ASGI application on `host:port`. Requests are given `deadline_seconds` to pass on to colleagues."""
+
+    def __init__(self, app: App, listen: str, *, name: str = "http", deadline_seconds: float = 2.0) -> None:
+        self.name = name
+        self.listen = listen
+        self.port = 0
+        self._surroundings = Surroundings(app, deadline_seconds=deadline_seconds)
+        self._task: asyncio.Task[None] | None = None
+        self._server: _Server | None = None
+
+    async def start(self) -> int:
+        """Begins to listen and answers the port, also when 0 was asked for. Raises OSError when the port is taken."""
+        listener = self._bind()
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._surroundings,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            backlog=BACKLOG,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name=f"http {self.name}")
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise OSError(f"cannot serve HTTP on {self.listen}")
+            await asyncio.sleep(0)
+        return self.port
+
+    def _bind(self) -> socket.socket:
+        host, _, port = self.listen.rpartition(":")
+        host = host.strip("[]")
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, int(port)))
+        except OSError as error:
+            listener.close()
+            raise OSError(f"cannot listen on {self.listen}: {error}") from error
+        listener.setblocking(False)
+        return listener
+
+    def drain(self) -> None:
+        """From now on every answer ends its connection; new ones are still taken."""
+        self._surroundings.draining = True
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no more connections, waits for requests under way, and cuts what is left after `grace_seconds`."""
+        if self._server is None or self._task is None:
+            return
+        self._server.config.timeout_graceful_shutdown = math.ceil(grace_seconds)
+        self._server.should_exit = True
+        await self._task

@@ -1,0 +1,118 @@
+"""The console entry of every service: `serve` (the default) and `migrate`, configured by the environment alone."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+import uvloop
+
+from poolkit import crashpoints
+from poolkit.logs import configure_logging
+from poolkit.runtime import Runtime
+from poolkit.settings import PREFIX, ServiceSettings, load
+from poolkit.telemetry.tracing import configure_tracing, shutdown_tracing
+
+__all__ = ["Runtime", "main"]
+
+S = TypeVar("S", bound=ServiceSettings)
+
+log = structlog.get_logger(__name__)
+
+
+def main(
+    service: str,
+    settings_class: type[S],
+    build: Callable[[Runtime[S]], Awaitable[None]],
+    migrations: Path | None = None,
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Runs the service until SIGTERM or SIGINT, or migrates its database; exits 1 on failure, 2 on wrong usage."""
+    command = _parser(service, settings_class).parse_args(arguments).command
+    settings = load(settings_class)
+    configure_logging(service, settings.log_level, settings.log_format)
+    if command == "migrate":
+        _migrate(service, settings, migrations)
+        return
+    crashpoints.arm(settings.crashpoint)
+    configure_tracing(service, settings)
+    try:
+        uvloop.run(_serve(service, settings, build))
+    except Exception as error:
+        log.critical("service_failed", exc_info=error)
+        sys.exit(1)
+    finally:
+        shutdown_tracing()
+
+
+async def _serve(service: str, settings: S, build: Callable[[Runtime[S]], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_leave, stop)
+    runtime = Runtime(service, settings)
+    starting = asyncio.create_task(runtime.start(build), name="start")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if starting.done():
+            await starting
+            await stopping
+        else:
+            starting.cancel()
+            await asyncio.wait({starting})
+    finally:
+        await runtime.stop()
+
+
+def _stop_or_leave(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        # Asked twice: whoever asks wants it gone now, and every write is safe to be cut.
+        os._exit(1)
+    stop.set()
+
+
+def _migrate(service: str, settings: ServiceSettings, migrations: Path | None) -> None:
+    # Imported here: a serving process must not pay for Alembic.
+    from poolkit.migrations import migrate
+
+    if migrations is None or settings.migrator_database_url is None:
+        missing = "it has none" if migrations is None else f"{PREFIX}MIGRATOR_DATABASE_URL is not set"
+        print(f"{service} cannot migrate: {missing}.", file=sys.stderr)
+        sys.exit(1)
+    try:
+        migrate(settings.migrator_database_url.get_secret_value(), migrations)
+    except Exception as error:
+        log.critical("migration_failed", exc_info=error)
+        sys.exit(1)
+    log.info("migrated")
+
+
+def _parser(service: str, settings_class: type[ServiceSettings]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=service,
+        description=f"The {service} service of 0Pools. Everything it is told comes from the environment:",
+        epilog=_environment(settings_class),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "migrate"),
+        default="serve",
+        help="serve until SIGTERM (the default), or bring the database to the newest schema",
+    )
+    return parser
+
+
+def _environment(settings_class: type[ServiceSettings]) -> str:
+    lines = ["environment:"]
+    for name, field in settings_class.model_fields.items():
+        need = "required" if field.is_required() else f"default {field.default!r}"
+        lines.append(f"  {PREFIX}{name.upper():<28} {field.description or ''} ({need})")
+    return "\n".join(lines)
