@@ -1,0 +1,5 @@
+"""`python -m trade`."""
+
+from trade.main import run
+
+run()

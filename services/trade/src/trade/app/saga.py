@@ -1,0 +1,280 @@
+"""Owns the saga: consume the quote, hold the money, write the trade, or undo all of it.
+
+Every step may be repeated with the same trade id, and a decision is always taken, by compare and swap under the
+attempt's fencing number, before it is acted on. So a driver may die between any two steps, and a second driver may run
+beside it: whoever comes first decides, nothing is done twice, and nothing is undone that was not decided.
+Source: architecture section 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import structlog
+
+from poolkit.crashpoints import reach
+from poolkit.database import Database, Unit
+from poolkit.errors import (
+    AttemptUndone,
+    DeadlineExceeded,
+    DomainError,
+    IdempotencyInProgress,
+    InsufficientBalance,
+    NotFound,
+    OffRampNotEnabled,
+    QuoteConsumed,
+    QuoteExpired,
+    QuoteRejected,
+    Unavailable,
+    VelocityExceeded,
+)
+from poolkit.outbox import append
+from trade.app import steps
+from trade.app.ports import Events, Holds, Quotes
+from trade.domain.intent import Attempt, IntentState
+from trade.domain.trade import Status, Terms, Trade
+from trade.domain.velocity import Candidate, exceeding
+from trade.store import intents, trades
+from trade.store.velocity import used_notional
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+DRIVE_SECONDS_MAX: Final = 5.0
+"""How long one driver works on its attempts; recovery takes over what it leaves."""
+_RETRY_SECONDS: Final = 0.05
+_FINAL: Final = (
+    NotFound,
+    QuoteConsumed,
+    QuoteExpired,
+    QuoteRejected,
+    OffRampNotEnabled,
+    InsufficientBalance,
+    AttemptUndone,
+)
+"""Refusals that the callee stored. Anything else says nothing about what happened, so it decides nothing."""
+
+Answers = dict[str, Trade | DomainError]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decline:
+    """An attempt to undo, why, and how far it may have come."""
+
+    attempt: Attempt
+    error: DomainError
+    held: bool
+
+
+class Saga:
+    """Drives attempts from `running` to `reserved` or `declined`."""
+
+    def __init__(self, database: Database, quotes: Quotes, holds: Holds, events: Events) -> None:
+        self._database = database
+        self._quotes = quotes
+        self._holds = holds
+        self._events = events
+
+    async def drive(self, attempts: Sequence[Attempt]) -> Answers:
+        """Takes running attempts as far as they go; the trade, the refusal, or `unavailable` where nobody knows yet."""
+        until = time.monotonic() + DRIVE_SECONDS_MAX
+        answers: Answers = {}
+        consumed = await self._consume(attempts, until, answers)
+        reach(steps.AFTER_CONSUME)
+        held, declined = await self._hold(consumed, until, answers)
+        reach(steps.AFTER_HOLD)
+        if held:
+            declined += await self._reserve(held, answers)
+            reach(steps.AFTER_RESERVE)
+        if declined:
+            await self._decline(declined, until, answers)
+        return answers
+
+    async def _consume(
+        self, attempts: Sequence[Attempt], until: float, answers: Answers
+    ) -> list[tuple[Attempt, Terms]]:
+        results = await _ask(lambda seconds: self._quotes.consume(attempts, seconds), until)
+        if isinstance(results, DomainError):
+            answers.update((attempt.trade_id, results) for attempt in attempts)
+            return []
+        consumed: list[tuple[Attempt, Terms]] = []
+        refused: list[tuple[Attempt, DomainError]] = []
+        for attempt, result in zip(attempts, results, strict=True):
+            if isinstance(result, Terms):
+                consumed.append((attempt, result))
+            elif isinstance(result, _FINAL):
+                refused.append((attempt, result))
+            else:
+                answers[attempt.trade_id] = _unknown(result)
+        if refused:
+            # The quote service stored the refusal under the trade id: nothing was taken, so nothing is to undo.
+            await self._finish_declined(refused, IntentState.RUNNING, answers)
+        return consumed
+
+    async def _hold(
+        self, consumed: Sequence[tuple[Attempt, Terms]], until: float, answers: Answers
+    ) -> tuple[list[tuple[Attempt, Terms]], list[_Decline]]:
+        wanting = [pair for pair in consumed if pair[1].hold_currency]
+        held = [pair for pair in consumed if not pair[1].hold_currency]
+        declined: list[_Decline] = []
+        if not wanting:
+            return held, declined
+        results = await _ask(lambda seconds: self._holds.place(wanting, seconds), until)
+        if isinstance(results, DomainError):
+            answers.update((attempt.trade_id, results) for attempt, _ in wanting)
+            return held, declined
+        for (attempt, terms), result in zip(wanting, results, strict=True):
+            if result is None:
+                held.append((attempt, terms))
+            elif isinstance(result, _FINAL):
+                declined.append(_Decline(attempt, result, held=False))
+            else:
+                answers[attempt.trade_id] = _unknown(result)
+        return held, declined
+
+    async def _reserve(self, held: Sequence[tuple[Attempt, Terms]], answers: Answers) -> list[_Decline]:
+        """Writes the trades in one transaction; answers the attempts that are over their organization's cap."""
+        try:
+            async with self._database.transaction() as unit:
+                over = await self._over_cap(unit, held)
+                within = {
+                    attempt.trade_id: (attempt, terms)
+                    for (attempt, terms), no in zip(held, over, strict=True)
+                    if not no
+                }
+                swapped = await intents.mark_reserved(unit, [attempt for attempt, _ in within.values()])
+                written = [_reserved_trade(*within[row["trade_id"]], now=row["now"]) for row in swapped]
+                if written:
+                    traceparents = [within[trade.trade_id][0].request.traceparent for trade in written]
+                    await trades.insert_reserved(unit, written, traceparents)
+                    await append(
+                        unit, [self._events.reserved(*pair) for pair in zip(written, traceparents, strict=True)]
+                    )
+                await unit.commit()
+        except DomainError as error:
+            answers.update((attempt.trade_id, _unknown(error)) for attempt, _ in held)
+            return []
+        answers.update((attempt.trade_id, IdempotencyInProgress()) for attempt, _ in within.values())
+        answers.update((trade.trade_id, trade) for trade in written)
+        return [
+            _Decline(attempt, VelocityExceeded(), held=True) for (attempt, _), no in zip(held, over, strict=True) if no
+        ]
+
+    async def _over_cap(self, unit: Unit, held: Sequence[tuple[Attempt, Terms]]) -> list[bool]:
+        capped = {attempt.request.organization_id for attempt, _ in held if attempt.request.notional_caps}
+        if not capped:
+            return [False] * len(held)
+        used = await used_notional(unit, capped)
+        candidates = []
+        for attempt, terms in held:
+            cap = attempt.request.notional_caps.get(terms.fiat_currency)
+            candidates.append(
+                Candidate(
+                    attempt.request.organization_id,
+                    terms.fiat_currency,
+                    Decimal(terms.fiat_amount),
+                    None if cap is None else Decimal(cap),
+                )
+            )
+        return exceeding(candidates, used=used)
+
+    async def _decline(self, declines: Sequence[_Decline], until: float, answers: Answers) -> None:
+        """Decides to undo, undoes, and tells; where the undoing is not confirmed the intent stays `declining`."""
+        try:
+            swapped = await intents.mark_declining(
+                self._database, [decline.attempt for decline in declines], [decline.error.code for decline in declines]
+            )
+        except DomainError as error:
+            answers.update((decline.attempt.trade_id, _unknown(error)) for decline in declines)
+            return
+        reach(steps.AFTER_DECLINING)
+        ours = []
+        for decline in declines:
+            if decline.attempt.trade_id in swapped:
+                ours.append(decline)
+            else:
+                answers[decline.attempt.trade_id] = IdempotencyInProgress()
+        await self.undo(
+            [(decline.attempt, decline.error) for decline in ours],
+            until,
+            answers,
+            held=[decline.attempt for decline in ours if decline.held],
+        )
+
+    async def undo(
+        self,
+        declining: Sequence[tuple[Attempt, DomainError]],
+        until: float,
+        answers: Answers,
+        *,
+        held: Sequence[Attempt],
+    ) -> None:
+        """Gives back what declining attempts hold and ends them; unconfirmed ones answer `unavailable`."""
+        if not declining:
+            return
+        attempts = [attempt for attempt, _ in declining]
+        outcome = await _ask(lambda seconds: self._quotes.give_back(attempts, seconds), until)
+        reach(steps.AFTER_GIVE_BACK)
+        if not isinstance(outcome, DomainError) and held:
+            outcome = await _ask(lambda seconds: self._holds.void(held, seconds), until)
+        reach(steps.AFTER_VOID)
+        if isinstance(outcome, DomainError):
+            answers.update((attempt.trade_id, outcome) for attempt in attempts)
+            return
+        await self._finish_declined(declining, IntentState.DECLINING, answers)
+        reach(steps.AFTER_DECLINED)
+
+    async def _finish_declined(
+        self, refused: Sequence[tuple[Attempt, DomainError]], was: IntentState, answers: Answers
+    ) -> None:
+        try:
+            finished = await intents.mark_declined(
+                self._database, [attempt for attempt, _ in refused], [error.code for _, error in refused], was=was
+            )
+        except DomainError as failure:
+            answers.update((attempt.trade_id, _unknown(failure)) for attempt, _ in refused)
+            return
+        for attempt, error in refused:
+            final = attempt.trade_id in finished and not isinstance(error, (AttemptUndone, QuoteConsumed))
+            answers[attempt.trade_id] = error if final else IdempotencyInProgress()
+
+
+async def _ask(call: Callable[[float], Awaitable[T]], until: float) -> T | DomainError:
+    """Asks until there is an answer or the time is up; a timeout means unknown, so the same question is asked again."""
+    while True:
+        seconds = until - time.monotonic()
+        if seconds <= 0:
+            return DeadlineExceeded()
+        try:
+            return await call(seconds)
+        except (Unavailable, DeadlineExceeded) as error:
+            log.warning("asking_again", reason=error.code)
+            await asyncio.sleep(_RETRY_SECONDS)
+        except DomainError as error:
+            return _unknown(error)
+
+
+def _unknown(error: DomainError) -> DomainError:
+    return error if isinstance(error, (Unavailable, DeadlineExceeded)) else Unavailable()
+
+
+def _reserved_trade(attempt: Attempt, terms: Terms, *, now: datetime) -> Trade:
+    request = attempt.request
+    return Trade(
+        trade_id=attempt.trade_id,
+        organization_id=request.organization_id,
+        quote_id=request.quote_id,
+        pool_id=request.pool_id,
+        terms=terms,
+        status=Status.RESERVED,
+        request_id=request.request_id,
+        created_at=now,
+        updated_at=now,
+    )

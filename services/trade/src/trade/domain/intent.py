@@ -1,0 +1,99 @@
+"""Owns the intent: a request to accept a quote on its way to a trade, and what a repeat of it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from poolkit.errors import DomainError, IdempotencyConflict, IdempotencyInProgress, NotFound
+
+
+class IntentState(StrEnum):
+    """Where an intent stands. `running` and `declining` have a driver; the others are final."""
+
+    RUNNING = "running"
+    RESERVED = "reserved"
+    DECLINING = "declining"
+    DECLINED = "declined"
+    ALIAS = "alias"
+    """Not an intent of its own: another key that asked for a reserved quote again, and is bound to its trade."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactRequest:
+    """One item to transact, with what the gateway admitted it under."""
+
+    organization_id: str
+    request_id: str
+    traceparent: str
+    idempotency_key: str
+    quote_id: str
+    pool_id: str
+    balance_gate_enabled: bool = True
+    off_ramp_enabled: bool = False
+    notional_caps: Mapping[str, str] = field(default_factory=dict)
+    """Rolling 24 h caps by fiat currency, decimal strings."""
+
+    @property
+    def fingerprint(self) -> tuple[str, str, str, str]:
+        """Equal for repeats of the same request, over either edge."""
+        return (self.organization_id, self.idempotency_key, self.quote_id, self.pool_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An intent with the claim under which it is driven."""
+
+    trade_id: str
+    request: TransactRequest
+    fencing: int = 1
+    """Grows with each driver; a driver whose number is old can change nothing."""
+    resumed: bool = False
+    """Driven by recovery, which finishes what was begun and begins no consumption."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIntent:
+    """What is stored about an earlier request with the same key or the same quote."""
+
+    trade_id: str
+    """Of an alias: the trade it is bound to."""
+    idempotency_key: str
+    quote_id: str
+    pool_id: str
+    state: IntentState
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether its answer is not known yet."""
+        return self.state in (IntentState.RUNNING, IntentState.DECLINING)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The request was answered before: answer the trade again, and bind the key if it is new."""
+
+    trade_id: str
+    binds_key: bool
+
+
+def answer_repeat(
+    request: TransactRequest, *, by_key: KnownIntent | None, by_quote: KnownIntent | None
+) -> Replay | DomainError | None:
+    """What a request is told whose key or quote is known; None when neither is, so that it may begin.
+
+    In this precedence: idempotency_in_progress, idempotency_conflict, the replay, not_found for another pool's path.
+    Source: contract section 5.
+    """
+    if (by_key and by_key.in_progress) or (by_quote and by_quote.in_progress):
+        return IdempotencyInProgress()
+    if by_key is not None:
+        if (by_key.quote_id, by_key.pool_id) != (request.quote_id, request.pool_id):
+            return IdempotencyConflict()
+        return Replay(by_key.trade_id, binds_key=False)
+    if by_quote is not None:
+        if by_quote.pool_id != request.pool_id:
+            return NotFound(resource="quote")
+        return Replay(by_quote.trade_id, binds_key=True)
+    return None

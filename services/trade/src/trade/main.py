@@ -1,0 +1,58 @@
+"""Owns the wiring of the trade service: what it is made of, and what calls what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poolkit.leases import Lease
+from poolkit.outbox import Relay
+from poolkit.service import Runtime, main
+from pools_contracts.ledger import LedgerClient
+from pools_contracts.quote import QuoteClient as QuoteStubs
+from pools.trade.v1 import trade_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc
+
+from trade.api.journey_service import JourneyService
+from trade.api.trade_service import TradeService
+from trade.app.recover import Recovery
+from trade.app.report import ReportSettlements
+from trade.app.saga import Saga
+from trade.app.transact import TransactQuotes
+from trade.outbound.events import TradeEvents
+from trade.outbound.holds import HoldClient
+from trade.outbound.quotes import QuoteClient
+from trade.outbound.views import trade_message
+from trade.settings import TradeSettings
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+
+
+async def build(runtime: Runtime[TradeSettings]) -> None:
+    """Hangs the service on the runtime."""
+    settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    quotes = QuoteStubs(runtime.channel(settings.quote_address))
+    ledger = LedgerClient(runtime.channel(settings.ledger_address))
+    events = TradeEvents(mode)
+    saga = Saga(database, QuoteClient(quotes.quote, mode), HoldClient(ledger.ledger, mode), events)
+    transact = TransactQuotes(database, saga, mode)
+    service = TradeService(
+        database=database,
+        transact=transact,
+        report=ReportSettlements(database, events),
+        view=trade_message,
+        mode=mode,
+    )
+    runtime.rpc.add(trade_pb2_grpc.add_TradeServiceServicer_to_server, service)
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+    runtime.on_drain(transact.drain)
+
+    recovery = Recovery(database, saga, claim_seconds=settings.recovery_claim_seconds)
+    recovery_lease = Lease(database, "recovery")
+    runtime.add_loop("recovery", lambda: recovery_lease.run(recovery.run))
+    relay = Relay(database, runtime.producer, Lease(database, "relay"), mode)
+    runtime.add_loop("relay", relay.run)
+
+
+def run() -> None:
+    """The console entry."""
+    main("trade", TradeSettings, build, MIGRATIONS)

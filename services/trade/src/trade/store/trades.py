@@ -1,0 +1,210 @@
+"""Owns the tables `trades` and `transitions`: writing moves, locking and reading trades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from poolkit.database import Database, Record, Unit
+from trade.domain.lifecycle import Transition
+from trade.domain.trade import Side, Status, Terms, Trade
+
+_COLUMNS = """
+    t.trade_id, t.organization_id, t.quote_id, t.pool_id, t.side, t.fiat_currency, t.fiat_amount::text,
+    t.crypto_currency, t.crypto_amount::text, t.rate::text, t.spread_bps, t.fee_bps, t.fee_amount::text, t.network,
+    t.destination_address, t.deposit_address, t.network_transaction_id, t.client_reference, t.status,
+    t.terminal_count, t.reconciliation_state, t.request_id, t.created_at, t.updated_at, t.terminal_at
+"""
+
+_INSERT = """
+WITH a AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                         $9::text[], $10::text[], $11::int[], $12::int[], $13::text[], $14::text[], $15::text[],
+                         $16::text[], $17::text[], $18::text[], $19::timestamptz[])
+        AS a (trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency,
+              crypto_amount, rate, spread_bps, fee_bps, fee_amount, network, destination_address, client_reference,
+              request_id, traceparent, created_at)
+), moved AS (
+    INSERT INTO transitions (trade_id, number, to_status, source, provider_event_id, webhook_id,
+                             network_transaction_id, business_date, request_id, traceparent, created_at)
+    SELECT trade_id, 0, 'reserved', 'trade', '', '', '', (created_at AT TIME ZONE 'UTC')::date, request_id, traceparent,
+           created_at FROM a
+)
+INSERT INTO trades (trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency,
+                    crypto_amount, rate, spread_bps, fee_bps, fee_amount, network, destination_address,
+                    client_reference, request_id, traceparent, created_at, updated_at)
+SELECT trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount::numeric, crypto_currency,
+       crypto_amount::numeric, rate::numeric, spread_bps, fee_bps, fee_amount::numeric, network, destination_address,
+       client_reference, request_id, traceparent, created_at, created_at
+FROM a
+"""
+
+_MOVE = """
+WITH a AS (
+    SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                         $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::timestamptz[],
+                         $15::boolean[])
+        AS a (trade_id, number, from_status, to_status, source, provider_event_id, webhook_id, reported_currency,
+              reported_amount, network_transaction_id, occurred_at, request_id, traceparent, created_at, last)
+), moved AS (
+    INSERT INTO transitions (trade_id, number, from_status, to_status, source, provider_event_id, webhook_id,
+                             reported_currency, reported_amount, network_transaction_id, occurred_at, business_date,
+                             request_id, traceparent, created_at)
+    SELECT trade_id, number, from_status, to_status, source, provider_event_id, webhook_id,
+           nullif(reported_currency, ''), nullif(reported_amount, '')::numeric, network_transaction_id, occurred_at,
+           (created_at AT TIME ZONE 'UTC')::date, request_id, traceparent, created_at
+    FROM a
+)
+UPDATE trades t
+SET status = a.to_status, terminal_count = a.number, updated_at = a.created_at,
+    terminal_at = coalesce(t.terminal_at, a.created_at),
+    network_transaction_id = coalesce(nullif(a.network_transaction_id, ''), t.network_transaction_id)
+FROM a WHERE t.trade_id = a.trade_id AND a.last
+"""
+
+_LOCK = f"""
+SELECT {_COLUMNS}, t.traceparent, clock_timestamp() AS now
+FROM trades t WHERE t.trade_id = ANY($1::text[]) ORDER BY t.trade_id FOR UPDATE
+"""  # noqa: S608 - constants only
+_BY_ID = f"SELECT {_COLUMNS} FROM trades t WHERE t.trade_id = ANY($1::text[])"  # noqa: S608 - constants only
+
+_LIST = f"""
+SELECT {_COLUMNS} FROM trades t
+WHERE t.organization_id = $1 AND ($2::text IS NULL OR t.trade_id < $2)
+  AND ($3::text IS NULL OR t.side = $3) AND ($4::text IS NULL OR t.status = $4)
+  AND ($5::timestamptz IS NULL OR t.created_at >= $5) AND ($6::timestamptz IS NULL OR t.created_at < $6)
+ORDER BY t.trade_id DESC LIMIT $7
+"""  # noqa: S608 - constants only
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTrade:
+    """A trade under its row lock."""
+
+    trade: Trade
+    traceparent: str
+    """Of the operation that reserved it."""
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TradeFilter:
+    """Which trades a list shows; None means no restriction."""
+
+    side: str | None = None
+    status: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def insert_reserved(unit: Unit, trades: Sequence[Trade], traceparents: Sequence[str]) -> None:
+    """Writes trades that were just reserved, each with its first transition."""
+    await unit.execute(
+        _INSERT,
+        [trade.trade_id for trade in trades],
+        [trade.organization_id for trade in trades],
+        [trade.quote_id for trade in trades],
+        [trade.pool_id for trade in trades],
+        [trade.terms.side for trade in trades],
+        [trade.terms.fiat_currency for trade in trades],
+        [trade.terms.fiat_amount for trade in trades],
+        [trade.terms.crypto_currency for trade in trades],
+        [trade.terms.crypto_amount for trade in trades],
+        [trade.terms.rate for trade in trades],
+        [trade.terms.spread_bps for trade in trades],
+        [trade.terms.fee_bps for trade in trades],
+        [trade.terms.fee_amount for trade in trades],
+        [trade.terms.network for trade in trades],
+        [trade.terms.destination_address for trade in trades],
+        [trade.terms.client_reference for trade in trades],
+        [trade.request_id for trade in trades],
+        list(traceparents),
+        [trade.created_at for trade in trades],
+    )
+
+
+async def write_transitions(unit: Unit, transitions: Sequence[Transition]) -> None:
+    """Writes moves of locked trades; the last move of a trade decides its row."""
+    last = {transition.trade.trade_id: transition.trade.terminal_count for transition in transitions}
+    reports = [transition.report for transition in transitions]
+    trades = [transition.trade for transition in transitions]
+    await unit.execute(
+        _MOVE,
+        [trade.trade_id for trade in trades],
+        [trade.terminal_count for trade in trades],
+        [transition.previous for transition in transitions],
+        [trade.status for trade in trades],
+        [report.source for report in reports],
+        [report.provider_event_id for report in reports],
+        [report.webhook_id for report in reports],
+        [report.crypto_currency for report in reports],
+        [report.crypto_amount for report in reports],
+        [trade.network_transaction_id for trade in trades],
+        [report.occurred_at for report in reports],
+        [report.request_id for report in reports],
+        [report.traceparent for report in reports],
+        [trade.updated_at for trade in trades],
+        [trade.terminal_count == last[trade.trade_id] for trade in trades],
+    )
+
+
+async def lock(unit: Unit, trade_ids: Sequence[str]) -> dict[str, LockedTrade]:
+    """Locks trades in the order of their ids, so that two batches never wait for each other in a circle."""
+    rows = await unit.fetch(_LOCK, sorted(set(trade_ids)))
+    return {row["trade_id"]: LockedTrade(_trade(row), row["traceparent"], row["now"]) for row in rows}
+
+
+async def find_by_id(database: Database, trade_ids: Sequence[str]) -> dict[str, Trade]:
+    """Reads trades by id, whoever's they are."""
+    rows = await database.fetch(_BY_ID, list(trade_ids))
+    return {row["trade_id"]: _trade(row) for row in rows}
+
+
+async def list_page(
+    database: Database, organization_id: str, *, before: str | None, matching: TradeFilter, limit: int
+) -> list[Trade]:
+    """Reads an organization's trades, newest id first, below `before`."""
+    rows = await database.fetch(
+        _LIST,
+        organization_id,
+        before,
+        matching.side,
+        matching.status,
+        matching.created_after,
+        matching.created_before,
+        limit,
+    )
+    return [_trade(row) for row in rows]
+
+
+def _trade(row: Record) -> Trade:
+    return Trade(
+        trade_id=row["trade_id"],
+        organization_id=row["organization_id"],
+        quote_id=row["quote_id"],
+        pool_id=row["pool_id"],
+        terms=Terms(
+            side=Side(row["side"]),
+            fiat_currency=row["fiat_currency"],
+            fiat_amount=row["fiat_amount"],
+            crypto_currency=row["crypto_currency"],
+            crypto_amount=row["crypto_amount"],
+            rate=row["rate"],
+            spread_bps=row["spread_bps"],
+            fee_bps=row["fee_bps"],
+            fee_amount=row["fee_amount"],
+            network=row["network"],
+            destination_address=row["destination_address"],
+            client_reference=row["client_reference"],
+        ),
+        status=Status(row["status"]),
+        request_id=row["request_id"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        terminal_at=row["terminal_at"],
+        deposit_address=row["deposit_address"],
+        network_transaction_id=row["network_transaction_id"],
+        reconciliation_state=row["reconciliation_state"],
+        terminal_count=row["terminal_count"],
+    )
