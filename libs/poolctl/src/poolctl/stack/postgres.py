@@ -68,6 +68,8 @@ class Postgres:
         self.cluster = self.directory / "cluster"
         self._passwords_file = self.directory / "passwords.json"
         self._passwords: dict[str, str] = {}
+        self.version = "unknown"
+        """Of the server, once it has answered."""
         self.process = Process(
             "postgres",
             log=log or self.directory / "postgres.log",
@@ -75,11 +77,6 @@ class Postgres:
             # SIGINT is PostgreSQL's fast shutdown: transactions are rolled back, clients sent away, all is written.
             stop_signal=signal.SIGINT,
         )
-
-    @property
-    def version(self) -> str:
-        """The major version of the cluster."""
-        return (self.cluster / "PG_VERSION").read_text().strip()
 
     def password(self, role: str) -> str:
         """The role's password, made when first asked for and kept for good."""
@@ -229,6 +226,7 @@ class Postgres:
                 f"PostgreSQL refuses the superuser's password in {self._passwords_file}.",
                 advice=f"The file does not belong to this cluster. Remove {self.directory} to start afresh.",
             ) from None
+        self.version = str(connection.get_settings().server_version)
         await connection.close()
 
 

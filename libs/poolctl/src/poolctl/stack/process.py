@@ -187,8 +187,8 @@ class Process:
             started.write(self.pid_file)
 
     def start_python(self, module_and_arguments: Sequence[str], *, environment: Mapping[str, str]) -> None:
-        """Starts a module of ours with the Python that runs us."""
-        self.start([sys.executable, "-m", *module_and_arguments], environment=environment)
+        """Starts a module with the Python that runs us; -P keeps the working directory out of where it looks for it."""
+        self.start([sys.executable, "-P", "-m", *module_and_arguments], environment=environment)
 
     @property
     def exit_code(self) -> int | None:

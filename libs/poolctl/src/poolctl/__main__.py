@@ -1,0 +1,5 @@
+"""Lets `python -m poolctl` be `poolctl`."""
+
+from poolctl.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""Owns the entry of `poolctl`: which commands there are, found without importing them, and how a failure is told."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from poolctl.failure import CommandFailure
+
+# Name of a command → its module. A module has either `command`, a function, or `app`, a Typer of subcommands.
+COMMANDS = {
+    "up": "poolctl.commands.up",
+    "down": "poolctl.commands.down",
+    "status": "poolctl.commands.status",
+}
+
+
+class LazyCommands(TyperGroup):
+    """Imports the module of a command when it is called, so that `poolctl status` does not wait for the others."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(COMMANDS[cmd_name])
+        if hasattr(module, "app"):
+            command: Any = typer.main.get_command(module.app)
+        else:
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command(cmd_name)(module.command)
+            command = typer.main.get_command(single)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=LazyCommands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Run, provision and inspect a 0Pools stack.\n\nExample: poolctl up --detach && poolctl status",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Without a callback Typer would take the only command for the program itself."""
+
+
+def main() -> None:
+    """The console entry: exit 0, 1 with a sentence on stderr, or 2 on wrong usage."""
+    try:
+        app()
+    except CommandFailure as failure:
+        sys.stderr.write(f"poolctl: {failure}\n")
+        if failure.request_id is not None:
+            sys.stderr.write(f"request id: {failure.request_id}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(1)
