@@ -1,7 +1,5 @@
 """The PostgreSQL that integration tests share, and the fresh, migrated databases it hands out."""
 
-import inspect
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +8,7 @@ import asyncpg
 
 from poolctl.stack.databases import create_database, migrator_url, runtime_url
 from poolctl.stack.postgres import Postgres
+from poolkit.migrations import upgrade
 
 SERVICES = Path(__file__).parents[2] / "services"
 
@@ -58,13 +57,7 @@ class RunningPostgres:
     async def _make_template(self, service: str) -> str:
         name = f"{service}_template"
         await self._create(name, service, template="template0")
-        versions = SERVICES / service.replace("_", "-") / "migrations" / "versions"
-        if versions.exists() and find_spec("poolkit.migrations") is not None:
-            from poolkit.migrations import migrate
-
-            done = migrate(migrator_url(self.server, service, name), versions)
-            if inspect.isawaitable(done):
-                await done
+        await upgrade(migrator_url(self.server, service, name), SERVICES / service.replace("_", "-") / "migrations")
         return name
 
     async def _create(self, name: str, service: str, *, template: str) -> None:
