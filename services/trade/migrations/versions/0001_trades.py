@@ -132,7 +132,8 @@ def upgrade() -> None:
     op.execute(leases.DDL)
     role = runtime_role()
     op.execute(f"""
-        GRANT SELECT, INSERT, UPDATE ON intents, trades, outbox, leases TO {role};
-        GRANT SELECT, INSERT ON transitions, unapplied_reports, velocity_locks TO {role};
-        GRANT UPDATE ON velocity_locks TO {role};
+        GRANT SELECT, INSERT, UPDATE ON intents, trades TO {role};
+        GRANT SELECT, INSERT ON transitions, unapplied_reports TO {role};
+        GRANT SELECT, INSERT, UPDATE ON velocity_locks TO {role};
     """)
+    op.execute(outbox.grants(role) + leases.grants(role))

@@ -1,0 +1,1 @@
+"""The trade service on a real PostgreSQL."""
