@@ -12,7 +12,7 @@ from grpc_health.v1.health import HealthServicer
 
 
 def main() -> None:
-    """`serve` answers health checks until SIGTERM; `migrate` does nothing; FAKE_REFUSES makes either fail, saying so."""
+    """`serve` answers health checks until SIGTERM; `migrate` does nothing; FAKE_REFUSES makes one of them fail."""
     if os.environ.get("FAKE_REFUSES") == sys.argv[1]:
         sys.exit("the moon is in the wrong phase")
     if sys.argv[1] == "migrate":
