@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 import socket
 from collections.abc import Generator
@@ -35,6 +36,8 @@ class HttpServer:
 
     async def start(self) -> int:
         """Begins to listen and answers the port, also when 0 was asked for. Raises OSError when the port is taken."""
+        # Its "Started server process" and the like are about a process that it is not.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         listener = self._bind()
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(

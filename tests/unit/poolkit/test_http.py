@@ -1,0 +1,86 @@
+"""What surrounds an HTTP request: its id, its deadline, bounds on its headers, and the end of its connection."""
+
+from typing import Any
+
+import pytest
+
+from poolkit.context import current_request_id
+from poolkit.errors import QuoteExpired
+from poolkit.http.errors import error_body
+from poolkit.http.surroundings import HEADERS_MAX, Surroundings
+from poolkit.rpc.deadlines import shortened
+from poolkit.telemetry import traceparent as w3c
+from poolkit.telemetry.tracing import current_traceparent
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def ask(
+    headers: list[tuple[bytes, bytes]], *, draining: bool = False
+) -> tuple[int, dict[bytes, bytes], dict[str, Any]]:
+    """Status, headers, and what the application saw."""
+    seen: dict[str, Any] = {}
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen["request_id"] = current_request_id.get()
+        seen["traceparent"] = current_traceparent()
+        seen["left_seconds"] = shortened(60)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads a body here")
+
+    surroundings = Surroundings(app, deadline_seconds=2.0)
+    surroundings.draining = draining
+    await surroundings({"type": "http", "method": "GET", "headers": headers}, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), seen
+
+
+async def test_a_request_keeps_the_id_it_brought() -> None:
+    status, headers, seen = await ask([(b"x-request-id", b"mine-1")])
+    assert status == 200
+    assert headers == {b"x-request-id": b"mine-1"}
+    assert seen["request_id"] == "mine-1"
+    assert 1.5 < seen["left_seconds"] < 2.0
+
+
+@pytest.mark.parametrize("brought", [b"", b"has space", b"x" * 129, b"caf\xe9"])
+async def test_a_request_without_a_usable_id_gets_one(brought: bytes) -> None:
+    _, headers, seen = await ask([(b"x-request-id", brought)])
+    assert headers[b"x-request-id"].decode() == seen["request_id"]
+    assert seen["request_id"].startswith("req_")
+
+
+async def test_trace_context_from_outside_is_not_adopted() -> None:
+    _, _, seen = await ask([(b"traceparent", PARENT.encode())])
+    assert w3c.is_valid(seen["traceparent"])
+    assert w3c.trace_id_of(seen["traceparent"]) != w3c.trace_id_of(PARENT)
+    assert not w3c.is_sampled(seen["traceparent"])
+
+
+async def test_too_many_headers_are_refused_before_the_application() -> None:
+    status, _, seen = await ask([(b"a", b"b")] * (HEADERS_MAX + 1))
+    assert (status, seen) == (431, {})
+    status, _, seen = await ask([(b"a", b"b" * 40_000)])
+    assert (status, seen) == (431, {})
+
+
+async def test_draining_ends_the_connection_with_the_answer() -> None:
+    _, headers, _ = await ask([], draining=True)
+    assert headers[b"connection"] == b"close"
+
+
+def test_an_errors_body_has_the_contracts_fields() -> None:
+    assert error_body(QuoteExpired(), "req_1") == {
+        "type": "conflict",
+        "code": "quote_expired",
+        "message": QuoteExpired().message,
+        "request_id": "req_1",
+        "doc_url": QuoteExpired.reason.doc_url,
+        "statusCode": 409,
+    }
