@@ -57,9 +57,7 @@ async def test_the_same_report_twenty_times_at_once_moves_the_trade_once(
     assert await told(database, reserved.trade_id) == [("pool.transaction.settled", 1)]
 
 
-async def test_returned_before_settled_waits_and_is_told_second(
-    database: Database, reports: ReportSettlements
-) -> None:
+async def test_returned_before_settled_waits_and_is_told_second(database: Database, reports: ReportSettlements) -> None:
     (reserved,) = await reserve(database)
     assert _only(await reports([of(reserved, Status.RETURNED)])).decision.outcome is Outcome.EARLY
     assert await told(database, reserved.trade_id) == []

@@ -36,8 +36,6 @@ def test_no_cap_means_no_limit() -> None:
 
 @given(st.lists(CENTS, max_size=30), CENTS, CENTS)
 def test_admitted_trades_never_exceed_the_cap(amounts: list[Decimal], cap: Decimal, used: Decimal) -> None:
-    verdicts = exceeding(
-        [Candidate("org_1", "EUR", amount, cap) for amount in amounts], used={("org_1", "EUR"): used}
-    )
+    verdicts = exceeding([Candidate("org_1", "EUR", amount, cap) for amount in amounts], used={("org_1", "EUR"): used})
     admitted = sum((amount for amount, over in zip(amounts, verdicts, strict=True) if not over), Decimal(0))
     assert admitted == 0 or used + admitted <= cap

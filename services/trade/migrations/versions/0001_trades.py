@@ -1,9 +1,9 @@
 """Intents, trades, their transitions, and the outbox that tells of them."""
 
 from alembic import op
-from poolkit.migrations import runtime_role
 
 from poolkit import leases, outbox
+from poolkit.migrations import runtime_role
 
 revision = "0001"
 down_revision = None

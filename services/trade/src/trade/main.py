@@ -7,11 +7,10 @@ from pathlib import Path
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
 from poolkit.service import Runtime, main
-from pools_contracts.ledger import LedgerClient
-from pools_contracts.quote import QuoteClient as QuoteStubs
 from pools.trade.v1 import trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
-
+from pools_contracts.ledger import LedgerClient
+from pools_contracts.quote import QuoteClient as QuoteStubs
 from trade.api.journey_service import JourneyService
 from trade.api.trade_service import TradeService
 from trade.app.recover import Recovery
@@ -25,6 +24,8 @@ from trade.outbound.views import trade_message
 from trade.settings import TradeSettings
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+LEASE_SECONDS = 2.0
+"""How long a replica that died without a word keeps relay and recovery waiting, at most."""
 
 
 async def build(runtime: Runtime[TradeSettings]) -> None:
@@ -47,9 +48,9 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     runtime.on_drain(transact.drain)
 
     recovery = Recovery(database, saga, claim_seconds=settings.recovery_claim_seconds)
-    recovery_lease = Lease(database, "recovery")
+    recovery_lease = Lease(database, "recovery", LEASE_SECONDS)
     runtime.add_loop("recovery", lambda: recovery_lease.run(recovery.run))
-    relay = Relay(database, runtime.producer, Lease(database, "relay"), mode)
+    relay = Relay(database, runtime.producer, Lease(database, "relay", LEASE_SECONDS), mode)
     runtime.add_loop("relay", relay.run)
 
 
