@@ -12,6 +12,7 @@ import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from prometheus_client import Counter, Histogram
 
+from poolkit import crashpoints
 from poolkit.context import CallContext
 from poolkit.errors import DeadlineExceeded, Overloaded, Unavailable
 from poolkit.group_reader import GroupReader, Records, Stalled, past
@@ -24,6 +25,8 @@ __all__ = ["TRANSIENT", "EventConsumer", "Handler", "PoisonEvent", "ReceivedEven
 
 TRANSIENT: Final = (Unavailable, Overloaded, DeadlineExceeded, OSError)
 """What says nothing about the event: retried for as long as it takes, never dead-lettered."""
+
+APPLIED: Final = crashpoints.declare("inbox.applied", "effects that are committed and offsets that are not")
 
 BACKOFF_SECONDS_MAX: Final = 5.0
 # An error that names no poison may be another replica's doing in a rebalance, and gone a moment later.
@@ -126,6 +129,7 @@ class EventConsumer:
                 if records:
                     async with reader.handling:
                         if await self._apply(records, reader):
+                            crashpoints.reach(APPLIED)
                             reader.commit_later(past(records))
         finally:
             await reader.stop()

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from prometheus_client import Counter, Gauge
 
+from poolkit import crashpoints
 from poolkit.database import Database, Record, Unit
 from poolkit.errors import Unavailable
 from poolkit.kafka import Message, Producer, topic
@@ -78,6 +79,8 @@ FROM outbox WHERE published_at IS NULL
 _PUBLISHED = Counter("pools_outbox_published_events", "Events sent and acknowledged", ["topic"])
 _UNPUBLISHED = Gauge("pools_outbox_lag_events", "Events appended and not yet sent")
 _UNPUBLISHED_AGE = Gauge("pools_outbox_lag_seconds", "Age of the oldest event not yet sent")
+
+SENT: Final = crashpoints.declare("outbox.sent", "events that the broker has and that are not marked")
 
 POLL_SECONDS = 1.0
 BACKOFF_SECONDS_MAX = 5.0
@@ -191,6 +194,7 @@ class Relay:
         if not rows:
             return False
         errors = await self._send(rows)
+        crashpoints.reach(SENT)
         sent = [row for row, error in zip(rows, errors, strict=True) if error is None]
         self._sent = [row[0] for row in sent]
         for name, count in collections.Counter(row[2] for row in sent).items():
