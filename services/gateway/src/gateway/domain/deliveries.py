@@ -1,0 +1,160 @@
+"""Outgoing webhooks: which events go out, how an attempt is judged, when the next one is due, and who may go first.
+
+Source: contract section 7.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+DELIVERED_TYPES: Final = frozenset({"pool.transaction.settled", "pool.transaction.failed", "pool.transaction.released"})
+"""What partners are told of. `returned` is found by polling."""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalEvent:
+    """A terminal event as it was received, with the webhook body where partners are told of it."""
+
+    event_id: str
+    type: str
+    organization_id: str
+    trade_id: str
+    quote_id: str
+    client_reference: str
+    request_id: str
+    traceparent: str
+    occurred_microseconds: int
+    """Unix microseconds of the transition, by its owner's clock."""
+    body: bytes
+    """Empty where nobody is told."""
+    source: str
+    """Topic, partition and offset, to be found again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery whose next attempt is ours to make; the number fences it."""
+
+    delivery_id: str
+    endpoint_id: str
+    number: int
+    event_id: str
+    url: str
+    encrypted_secrets: tuple[bytes, ...] = field(repr=False)
+    """Those in force, newest first."""
+    body: bytes = field(repr=False)
+    request_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostResult:
+    """What came of one attempt at the endpoint."""
+
+    status_code: int
+    """0 where there was no answer."""
+    failure: str
+    """Why there was none, such as `timeout`; empty where there was one. Never a part of a payload."""
+    duration_ms: int
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the endpoint took it: any 2xx."""
+        return 200 <= self.status_code < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One finished attempt, and what it makes of the delivery."""
+
+    delivery_id: str
+    number: int
+    result: PostResult
+    state: DeliveryState
+    retry_seconds: float
+    """Until the next attempt; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """Seconds to wait before each attempt, the first one's included; the last is repeated until `attempts_max`."""
+
+    delays_seconds: Sequence[float]
+    attempts_max: int
+    jitter: float
+    """The most a wait is lengthened by, as a share of it."""
+
+    def judge(self, delivery: ClaimedDelivery, result: PostResult, chance: float) -> Attempt:
+        """What the attempt makes of its delivery. `chance`, 0 to 1, spreads retries of one moment apart."""
+        state, retry_seconds = DeliveryState.PENDING, 0.0
+        if result.succeeded:
+            state = DeliveryState.DELIVERED
+        elif delivery.number >= self.attempts_max:
+            state = DeliveryState.DEAD
+        else:
+            wait = self.delays_seconds[min(delivery.number, len(self.delays_seconds) - 1)]
+            retry_seconds = wait * (1 + self.jitter * chance)
+        return Attempt(delivery.delivery_id, delivery.number, result, state, retry_seconds)
+
+
+@dataclass(slots=True)
+class _Lane:
+    in_flight: int = 0
+    slow: bool = False
+
+
+@dataclass(slots=True)
+class Lanes:
+    """How many attempts are under way to each endpoint, so that a slow or dead one never takes another's place.
+
+    Each endpoint has a bound of its own. Endpoints whose last attempt failed or was slow share a part of the whole;
+    what is left of it belongs to those that answer well.
+    """
+
+    whole_max: int
+    endpoint_max: int
+    slow_max: int
+    _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _in_flight: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many more attempts may begin now."""
+        return max(0, self.whole_max - self._in_flight)
+
+    def closed(self) -> list[str]:
+        """The endpoints that may not begin another attempt now."""
+        slow_in_flight = sum(lane.in_flight for lane in self._lanes.values() if lane.slow)
+        slow_full = slow_in_flight >= self.slow_max
+        return [
+            endpoint_id
+            for endpoint_id, lane in self._lanes.items()
+            if lane.in_flight >= (1 if lane.slow else self.endpoint_max) or (lane.slow and slow_full)
+        ]
+
+    def narrow(self) -> list[str]:
+        """The endpoints that may begin only one attempt: the next one shows whether they are well again."""
+        return [endpoint_id for endpoint_id, lane in self._lanes.items() if lane.slow]
+
+    def begin(self, endpoint_id: str) -> None:
+        """An attempt begins."""
+        self._lanes.setdefault(endpoint_id, _Lane()).in_flight += 1
+        self._in_flight += 1
+
+    def end(self, endpoint_id: str, *, slow: bool) -> None:
+        """An attempt has ended; `slow` where it failed or took long."""
+        lane = self._lanes[endpoint_id]
+        lane.in_flight -= 1
+        lane.slow = slow
+        self._in_flight -= 1
+        if not lane.in_flight and not lane.slow:
+            del self._lanes[endpoint_id]

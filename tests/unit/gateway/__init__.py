@@ -1,0 +1,1 @@
+"""The gateway's rules and edges, without a database or a colleague."""
