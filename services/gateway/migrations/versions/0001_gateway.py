@@ -1,0 +1,182 @@
+"""Organizations, entitlements and keys; webhook endpoints, deliveries and their attempts; the request log."""
+
+from alembic import op
+
+from poolkit.migrations import runtime_role
+
+revision = "0001"
+down_revision = None
+
+_ACCESS = """
+CREATE TABLE organizations (
+    organization_id text PRIMARY KEY,
+    name            text NOT NULL,
+    request_id      text NOT NULL,
+    traceparent     text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE entitlements (
+    organization_id      text NOT NULL REFERENCES organizations,
+    mode                 text NOT NULL CHECK (mode IN ('test', 'live')),
+    status               text NOT NULL CHECK (status IN ('active', 'suspended')),
+    kyc_status           text NOT NULL CHECK (kyc_status IN ('approved', 'pending', 'revoked')),
+    tier                 text NOT NULL,
+    pool_ids             text[] NOT NULL,
+    off_ramp_enabled     boolean NOT NULL,
+    balance_gate_enabled boolean NOT NULL,
+    request_id           text NOT NULL,
+    traceparent          text NOT NULL,
+    created_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (organization_id, mode)
+);
+
+CREATE TABLE notional_caps (
+    organization_id text NOT NULL,
+    mode            text NOT NULL,
+    currency        text NOT NULL,
+    amount          numeric NOT NULL CHECK (amount > 0),
+    PRIMARY KEY (organization_id, mode, currency),
+    FOREIGN KEY (organization_id, mode) REFERENCES entitlements
+);
+
+CREATE TABLE api_keys (
+    key_id          text PRIMARY KEY,
+    organization_id text NOT NULL REFERENCES organizations,
+    kind            text NOT NULL CHECK (kind IN ('pk', 'sk')),
+    label           text NOT NULL,
+    key_hash        bytea NOT NULL UNIQUE CHECK (octet_length(key_hash) = 32),
+    revoked_at      timestamptz,
+    request_id      text NOT NULL,
+    traceparent     text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON COLUMN api_keys.key_hash IS 'HMAC-SHA256 under a pepper kept elsewhere; the key itself is kept nowhere.';
+CREATE INDEX api_keys_organization ON api_keys (organization_id, key_id);
+"""
+
+_WEBHOOKS = """
+CREATE TABLE webhook_endpoints (
+    endpoint_id     text PRIMARY KEY,
+    organization_id text NOT NULL REFERENCES organizations,
+    url             text NOT NULL,
+    disabled_at     timestamptz,
+    request_id      text NOT NULL,
+    traceparent     text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id);
+
+CREATE TABLE webhook_secrets (
+    endpoint_id      text NOT NULL REFERENCES webhook_endpoints,
+    number           integer NOT NULL,
+    encrypted_secret bytea NOT NULL,
+    expires_at       timestamptz,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (endpoint_id, number)
+);
+COMMENT ON TABLE webhook_secrets IS 'Every secret in force signs; one without an end is in force until it gets one.';
+
+CREATE TABLE terminal_events (
+    event_id         text PRIMARY KEY,
+    type             text NOT NULL,
+    organization_id  text NOT NULL,
+    trade_id         text NOT NULL,
+    quote_id         text NOT NULL,
+    client_reference text,
+    occurred_at      timestamptz NOT NULL,
+    body             bytea,
+    source           text NOT NULL,
+    request_id       text NOT NULL,
+    traceparent      text NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE terminal_events IS 'The inbox: each event is acted on once, however often it is received.';
+COMMENT ON COLUMN terminal_events.body IS
+    'The webhook''s bytes, the same for every endpoint and attempt; null where no partner is told.';
+CREATE INDEX terminal_events_trade ON terminal_events (trade_id);
+CREATE INDEX terminal_events_quote ON terminal_events (quote_id);
+CREATE INDEX terminal_events_request ON terminal_events (request_id);
+CREATE INDEX terminal_events_client_reference ON terminal_events (client_reference)
+    WHERE client_reference IS NOT NULL;
+
+CREATE TABLE deliveries (
+    delivery_id      text PRIMARY KEY,
+    event_id         text NOT NULL REFERENCES terminal_events,
+    endpoint_id      text NOT NULL REFERENCES webhook_endpoints,
+    organization_id  text NOT NULL,
+    type             text NOT NULL,
+    state            text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'dead')),
+    attempt_count    integer NOT NULL DEFAULT 0,
+    next_attempt_at  timestamptz NOT NULL,
+    last_status_code integer,
+    delivered_at     timestamptz CHECK ((delivered_at IS NOT NULL) = (state = 'delivered')),
+    request_id       text NOT NULL,
+    traceparent      text NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (event_id, endpoint_id)
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN deliveries.attempt_count IS 'Attempts begun; the number of the one under way fences it.';
+CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_attempt_at) WHERE state = 'pending';
+CREATE INDEX deliveries_organization ON deliveries (organization_id, delivery_id);
+
+CREATE TABLE delivery_attempts (
+    delivery_id text NOT NULL REFERENCES deliveries,
+    number      integer NOT NULL,
+    status_code integer,
+    failure     text,
+    duration_ms integer NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (delivery_id, number)
+);
+COMMENT ON TABLE delivery_attempts IS 'How each attempt went, never what was sent.';
+"""
+
+_REQUEST_LOG = """
+CREATE TABLE request_log (
+    writer_id        bigint NOT NULL,
+    number           bigint NOT NULL,
+    request_id       text NOT NULL,
+    traceparent      text NOT NULL,
+    edge             text NOT NULL CHECK (edge IN ('rest', 'grpc')),
+    operation        text NOT NULL,
+    outcome          text NOT NULL,
+    http_status      smallint NOT NULL,
+    organization_id  text,
+    key_id           text,
+    key_label        text,
+    idempotency_key  text,
+    quote_id         text,
+    trade_id         text,
+    client_reference text,
+    replayed         boolean NOT NULL,
+    duration_us      integer NOT NULL,
+    started_at       timestamptz NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (writer_id, number)
+);
+COMMENT ON TABLE request_log IS 'One row a partner call, refused ones included; written once, never changed.';
+COMMENT ON COLUMN request_log.number IS 'Counted by its writer, one process: what it writes twice is stored once.';
+CREATE INDEX request_log_request ON request_log (request_id);
+CREATE INDEX request_log_idempotency_key ON request_log (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX request_log_quote ON request_log (quote_id) WHERE quote_id IS NOT NULL;
+CREATE INDEX request_log_trade ON request_log (trade_id) WHERE trade_id IS NOT NULL;
+CREATE INDEX request_log_client_reference ON request_log (client_reference) WHERE client_reference IS NOT NULL;
+"""
+
+
+def upgrade() -> None:
+    op.execute(_ACCESS)
+    op.execute(_WEBHOOKS)
+    op.execute(_REQUEST_LOG)
+    role = runtime_role()
+    op.execute(f"""
+        GRANT SELECT, INSERT ON organizations, webhook_endpoints, webhook_secrets, terminal_events, delivery_attempts,
+                                request_log TO {role};
+        GRANT SELECT, INSERT, UPDATE ON entitlements TO {role};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON notional_caps TO {role};
+        GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_keys TO {role};
+        GRANT SELECT, INSERT, UPDATE (state, attempt_count, next_attempt_at, last_status_code, delivered_at)
+           ON deliveries TO {role};
+    """)

@@ -1,0 +1,194 @@
+"""Tables `terminal_events`, `deliveries` and `delivery_attempts`: what came, what goes out of it, and how that went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway.domain.deliveries import Attempt, ClaimedDelivery, DeliveryState, TerminalEvent
+from poolkit.database import Database, Unit
+
+DUE_CHANNEL: Final = "gateway_deliveries"
+"""Notified once a batch when deliveries were queued."""
+
+_INSERT_EVENTS: Final = """
+INSERT INTO terminal_events (
+    event_id, type, organization_id, trade_id, quote_id, client_reference, request_id, traceparent, occurred_at, body,
+    source
+)
+SELECT event_id, type, organization_id, trade_id, quote_id, nullif(client_reference, ''), request_id, traceparent,
+       timestamptz 'epoch' + occurred * interval '1 microsecond', nullif(body, ''::bytea), source
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+              $9::bigint[], $10::bytea[], $11::text[])
+       AS event (event_id, type, organization_id, trade_id, quote_id, client_reference, request_id, traceparent,
+                 occurred, body, source)
+ON CONFLICT (event_id) DO NOTHING
+RETURNING event_id
+"""
+
+_QUEUE: Final = f"""
+WITH queued AS (
+    INSERT INTO deliveries (
+        delivery_id, event_id, endpoint_id, organization_id, type, request_id, traceparent, next_attempt_at
+    )
+    SELECT item.delivery_id, item.event_id, item.endpoint_id, event.organization_id, event.type, event.request_id,
+           event.traceparent, clock_timestamp() + $4 * interval '1 second'
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS item (delivery_id, event_id, endpoint_id)
+      JOIN terminal_events event USING (event_id)
+    ON CONFLICT (event_id, endpoint_id) DO NOTHING
+    RETURNING 1
+)
+SELECT pg_notify('{DUE_CHANNEL}', '') FROM queued LIMIT 1
+"""  # noqa: S608 - constants only
+
+# Endpoints with something pending are found by hopping through the index, one hop an endpoint, however much waits.
+# Claiming pushes the next attempt beyond the time one may take: who dies meanwhile leaves a delivery that is due again.
+_CLAIM: Final = """
+WITH RECURSIVE waiting (endpoint_id) AS (
+    (SELECT endpoint_id FROM deliveries WHERE state = 'pending' ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.endpoint_id FROM deliveries d
+             WHERE d.state = 'pending' AND d.endpoint_id > w.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
+      FROM waiting w WHERE w.endpoint_id IS NOT NULL
+), due AS (
+    SELECT d.delivery_id
+      FROM waiting w
+      CROSS JOIN LATERAL (
+          SELECT delivery_id FROM deliveries
+           WHERE endpoint_id = w.endpoint_id AND state = 'pending' AND next_attempt_at <= now()
+           ORDER BY next_attempt_at
+           LIMIT CASE WHEN w.endpoint_id = ANY ($2::text[]) THEN 1 ELSE $3 END
+             FOR UPDATE SKIP LOCKED
+      ) d
+     WHERE w.endpoint_id IS NOT NULL AND w.endpoint_id <> ALL ($1::text[])
+     LIMIT $4
+)
+UPDATE deliveries d
+   SET attempt_count = d.attempt_count + 1, next_attempt_at = clock_timestamp() + $5 * interval '1 second'
+  FROM due, terminal_events event, webhook_endpoints endpoint
+ WHERE d.delivery_id = due.delivery_id AND event.event_id = d.event_id AND endpoint.endpoint_id = d.endpoint_id
+RETURNING d.delivery_id, d.endpoint_id, d.attempt_count, d.event_id, endpoint.url, event.body, d.request_id,
+          d.traceparent,
+          ARRAY(SELECT s.encrypted_secret FROM webhook_secrets s
+                 WHERE s.endpoint_id = d.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
+                 ORDER BY s.number DESC) AS encrypted_secrets
+"""
+
+_FINISH: Final = """
+WITH done AS (
+    SELECT * FROM unnest($1::text[], $2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::float8[])
+             AS attempt (delivery_id, number, status_code, failure, duration_ms, state, retry_seconds)
+), recorded AS (
+    INSERT INTO delivery_attempts (delivery_id, number, status_code, failure, duration_ms)
+    SELECT delivery_id, number, nullif(status_code, 0), nullif(failure, ''), duration_ms FROM done
+    ON CONFLICT (delivery_id, number) DO NOTHING
+)
+UPDATE deliveries d
+   SET state = done.state,
+       last_status_code = nullif(done.status_code, 0),
+       next_attempt_at = clock_timestamp() + done.retry_seconds * interval '1 second',
+       delivered_at = CASE WHEN done.state = 'delivered' THEN clock_timestamp() END
+  FROM done
+ WHERE d.delivery_id = done.delivery_id AND d.attempt_count = done.number AND d.state = 'pending'
+"""
+
+_LIST: Final = """
+SELECT d.delivery_id, d.event_id, d.organization_id, d.endpoint_id, d.type, d.state, d.attempt_count,
+       coalesce(d.last_status_code, 0) AS last_status_code, encode(sha256(event.body), 'hex') AS body_sha256,
+       d.created_at, d.delivered_at
+  FROM deliveries d JOIN terminal_events event USING (event_id)
+ WHERE ($1 = '' OR d.organization_id = $1) AND ($2 = '' OR d.delivery_id < $2)
+ ORDER BY d.delivery_id DESC LIMIT $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDelivery:
+    """A delivery as it is listed: the body by its hash alone."""
+
+    delivery_id: str
+    event_id: str
+    organization_id: str
+    endpoint_id: str
+    type: str
+    state: DeliveryState
+    attempt_count: int
+    last_status_code: int
+    body_sha256: str
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+async def insert_new_events(unit: Unit, events: Sequence[TerminalEvent]) -> set[str]:
+    """Stores the events that are not there yet and answers their ids."""
+    columns = (
+        [event.event_id for event in events],
+        [event.type for event in events],
+        [event.organization_id for event in events],
+        [event.trade_id for event in events],
+        [event.quote_id for event in events],
+        [event.client_reference for event in events],
+        [event.request_id for event in events],
+        [event.traceparent for event in events],
+        [event.occurred_microseconds for event in events],
+        [event.body for event in events],
+        [event.source for event in events],
+    )
+    return {row["event_id"] for row in await unit.fetch(_INSERT_EVENTS, *columns)}
+
+
+async def queue_deliveries(unit: Unit, items: Sequence[tuple[str, str, str]], first_delay_seconds: float) -> None:
+    """Queues (delivery id, event id, endpoint id), each event once an endpoint, and wakes the sender on commit."""
+    if items:
+        delivery_ids, event_ids, endpoint_ids = zip(*items, strict=True)
+        await unit.fetch(_QUEUE, delivery_ids, event_ids, endpoint_ids, first_delay_seconds)
+
+
+async def claim_due(
+    database: Database,
+    *,
+    closed: Sequence[str],
+    narrow: Sequence[str],
+    endpoint_max: int,
+    count_max: int,
+    claim_seconds: float,
+) -> list[ClaimedDelivery]:
+    """Takes deliveries that are due, those of no endpoint before another's; nobody else gets them meanwhile.
+
+    Endpoints in `closed` are left alone, those in `narrow` get one, others up to `endpoint_max`.
+    """
+    rows = await database.fetch(_CLAIM, list(closed), list(narrow), endpoint_max, count_max, claim_seconds)
+    return [
+        ClaimedDelivery(
+            delivery_id=row["delivery_id"],
+            endpoint_id=row["endpoint_id"],
+            number=row["attempt_count"],
+            event_id=row["event_id"],
+            url=row["url"],
+            encrypted_secrets=tuple(row["encrypted_secrets"]),
+            body=row["body"],
+            request_id=row["request_id"],
+            traceparent=row["traceparent"],
+        )
+        for row in rows
+    ]
+
+
+async def finish_attempts(database: Database, attempts: Sequence[Attempt]) -> None:
+    """Records the attempts and moves their deliveries on; one whose claim ran out is recorded and moves nothing."""
+    await database.execute(
+        _FINISH,
+        [attempt.delivery_id for attempt in attempts],
+        [attempt.number for attempt in attempts],
+        [attempt.result.status_code for attempt in attempts],
+        [attempt.result.failure for attempt in attempts],
+        [attempt.result.duration_ms for attempt in attempts],
+        [attempt.state.value for attempt in attempts],
+        [attempt.retry_seconds for attempt in attempts],
+    )
+
+
+async def list_deliveries(database: Database, organization_id: str, *, before: str, limit: int) -> list[StoredDelivery]:
+    """Deliveries newest first, of one organization where it is given, older than `before` where that is given."""
+    rows = await database.fetch(_LIST, organization_id, before, limit)
+    return [StoredDelivery(**{**row, "state": DeliveryState(row["state"])}) for row in rows]
