@@ -1,0 +1,114 @@
+"""The way in for colleagues who provision partners: `pools.gateway.v1.AdminService` on the internal port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from gateway.api import admin_messages as messages
+from gateway.app.administration import Administration
+from gateway.store.deliveries import list_deliveries
+from poolkit.context import CallContext, current_request_id
+from poolkit.database import Database
+from poolkit.errors import InvalidRequest
+from poolkit.rpc.types import Context
+from poolkit.telemetry.tracing import current_traceparent
+from pools.gateway.v1 import admin_pb2, admin_pb2_grpc
+
+PAGE_SIZE: Final = 50
+PAGE_SIZE_MAX: Final = 100
+SECONDS_MAX: Final = 4.0
+
+Row = TypeVar("Row")
+
+
+class AdminService(admin_pb2_grpc.AdminServiceServicer):
+    """Translates and delegates; decides nothing."""
+
+    def __init__(self, administration: Administration, database: Database, mode: str) -> None:
+        self._administration = administration
+        self._database = database
+        self._mode = mode
+
+    async def CreateOrganization(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.CreateOrganizationRequest, context: Context
+    ) -> admin_pb2.CreateOrganizationResponse:
+        """Makes an organization with its keys and funding references."""
+        created = await self._administration.create_organization(
+            self._context(""), name=request.name, pool_ids=list(request.pool_ids), tier=request.tier
+        )
+        return admin_pb2.CreateOrganizationResponse(
+            organization_id=created.entitlement.organization_id,
+            publishable_key=created.publishable.text,
+            secret_key=created.secret.text,
+            funding_references=created.funding_references,
+            entitlement=messages.entitlement_message(created.entitlement),
+        )
+
+    async def UpdateEntitlement(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.UpdateEntitlementRequest, context: Context
+    ) -> admin_pb2.UpdateEntitlementResponse:
+        """Changes an entitlement."""
+        change = messages.entitlement_change(request)
+        after = await self._administration.update_entitlement(self._context(request.organization_id), change)
+        return admin_pb2.UpdateEntitlementResponse(entitlement=messages.entitlement_message(after))
+
+    async def CreateKey(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.CreateKeyRequest, context: Context
+    ) -> admin_pb2.CreateKeyResponse:
+        """Makes a key."""
+        kind = messages.key_kind(request.kind)
+        created = await self._administration.create_key(self._context(request.organization_id), kind, request.label)
+        return admin_pb2.CreateKeyResponse(api_key=messages.key_message(created.stored), plaintext_key=created.text)
+
+    async def ListKeys(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.ListKeysRequest, context: Context
+    ) -> admin_pb2.ListKeysResponse:
+        """Lists keys, newest first."""
+        size = _page_size(request.page_size)
+        rows = await self._administration.list_keys(request.organization_id, before=request.page_token, limit=size + 1)
+        page, token = _page(rows, size, lambda key: key.key_id)
+        return admin_pb2.ListKeysResponse(api_keys=[messages.key_message(key) for key in page], next_page_token=token)
+
+    async def RevokeKey(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.RevokeKeyRequest, context: Context
+    ) -> admin_pb2.RevokeKeyResponse:
+        """Revokes a key for good."""
+        revoked = await self._administration.revoke_key(request.key_id)
+        return admin_pb2.RevokeKeyResponse(api_key=messages.key_message(revoked))
+
+    async def CreateWebhookEndpoint(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.CreateWebhookEndpointRequest, context: Context
+    ) -> admin_pb2.CreateWebhookEndpointResponse:
+        """Adds a webhook endpoint."""
+        created = await self._administration.create_endpoint(self._context(request.organization_id), request.url)
+        return admin_pb2.CreateWebhookEndpointResponse(endpoint_id=created.endpoint_id, secret=created.secret)
+
+    async def ListDeliveries(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.ListDeliveriesRequest, context: Context
+    ) -> admin_pb2.ListDeliveriesResponse:
+        """Lists deliveries, newest first."""
+        size = _page_size(request.page_size)
+        rows = await list_deliveries(self._database, request.organization_id, before=request.page_token, limit=size + 1)
+        page, token = _page(rows, size, lambda delivery: delivery.delivery_id)
+        return admin_pb2.ListDeliveriesResponse(
+            deliveries=[messages.delivery_message(delivery) for delivery in page], next_page_token=token
+        )
+
+    def _context(self, organization_id: str) -> CallContext:
+        return CallContext(
+            current_request_id.get(), organization_id, self._mode, current_traceparent(), time.time() + SECONDS_MAX
+        )
+
+
+def _page_size(asked: int) -> int:
+    if not 0 <= asked <= PAGE_SIZE_MAX:
+        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}, not {asked}.", field="page_size")
+    return asked or PAGE_SIZE
+
+
+def _page(rows: Sequence[Row], size: int, id_of: Callable[[Row], str]) -> tuple[Sequence[Row], str]:
+    """The page, and the token of the next one where a row more than the page was found."""
+    page = rows[:size]
+    return page, id_of(page[-1]) if len(rows) > size else ""

@@ -1,0 +1,75 @@
+"""Requests into the structs of the operations, and what does not fit into refusals that name the field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.api.operations import Operation
+from poolkit.errors import DomainError, InvalidRequest
+
+FIELD_LENGTH_MAX: Final = 100
+MESSAGE_LENGTH_MAX: Final = 300
+
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_NAME = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
+# How colleagues spell what partners send under another name.
+_SPELLINGS: Final = {"page_token": "cursor", "page_size": "limit"}
+
+
+def decode_body(operation: Operation, body: bytes) -> Any:
+    """The operation's request from a JSON body. Raises InvalidRequest."""
+    try:
+        return operation.decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _unfit(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("The body is not one JSON object in UTF-8; send it as the reference shows.") from None
+
+
+def decode_fields(operation: Operation, fields: Mapping[str, object]) -> Any:
+    """The operation's request from named values, which may be texts of numbers. Raises InvalidRequest."""
+    try:
+        return msgspec.convert(fields, operation.request, strict=False)
+    except msgspec.ValidationError as error:
+        raise _unfit(error) from None
+
+
+def _unfit(error: msgspec.ValidationError) -> InvalidRequest:
+    text = str(error)
+    path, name = _PATH.search(text), _NAME.search(text)
+    field = ".".join(found[1] for found in (path, name) if found is not None and found[1])
+    message = _PATH.sub("", text)[:MESSAGE_LENGTH_MAX]
+    return InvalidRequest(f"{message}. Correct it and send the request again.", field=field[:FIELD_LENGTH_MAX])
+
+
+def spelled_in_camel_case(error: DomainError) -> DomainError:
+    """The same error with its field as JSON spells it."""
+    return _respelled(error, _camel_case)
+
+
+def spelled_in_snake_case(error: DomainError) -> DomainError:
+    """The same error with its field as the messages spell it."""
+    return _respelled(error, _snake_case)
+
+
+def _respelled(error: DomainError, respell: Any) -> DomainError:
+    if not isinstance(error, InvalidRequest) or not error.field:
+        return error
+    field = respell(error.field)
+    if field == error.field:
+        return error
+    return InvalidRequest(error.message.removeprefix(f"{error.field}: "), field=field)
+
+
+def _camel_case(field: str) -> str:
+    field = _SPELLINGS.get(field, field)
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), field)
+
+
+def _snake_case(field: str) -> str:
+    field = {name: spelling for spelling, name in _SPELLINGS.items()}.get(field, field)
+    return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", field)

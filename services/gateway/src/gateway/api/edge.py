@@ -1,0 +1,113 @@
+"""What both edges do with a call, in the contract's order: key, gates, size and schema, use case, request log."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from gateway.api.operations import Operation
+from gateway.app.access import Access, presented_key
+from gateway.app.call import Call
+from gateway.app.request_log import RequestLog
+from gateway.domain.gates import Caller, refusal_after_look_up, refusal_before_look_up
+from poolkit.context import current_request_id
+from poolkit.errors import IdempotencyKeyRequired, SecretKeyInBrowser
+from poolkit.rpc.deadlines import MARGIN_SECONDS, current_deadline
+from poolkit.rpc.status import domain_error
+from poolkit.telemetry.tracing import current_traceparent
+
+log = structlog.get_logger(__name__)
+
+BODY_BYTES_MAX: Final = 64 * 1024
+HTTP_STATUS_CLIENT_GONE: Final = 499
+
+Read = Callable[[Operation], Awaitable[tuple[str, Any]]]
+"""Reads and decodes what the call brought: the id it is about, and the operation's request."""
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+class Edge:
+    """The one way from an arrived call to its answer."""
+
+    def __init__(self, *, access: Access, request_log: RequestLog, mode: str, deadline_seconds: float) -> None:
+        self._access = access
+        self._request_log = request_log
+        self._mode = mode
+        self._deadline_seconds = deadline_seconds
+
+    def begin(self, edge: str, operation: str, idempotency_key: str = "") -> Call:
+        """The call that this task serves. Its deadline is the caller's own where that is shorter."""
+        deadline = time.time() + self._deadline_seconds
+        until = current_deadline.get()
+        return Call(
+            operation,
+            edge,
+            current_request_id.get(),
+            current_traceparent(),
+            self._mode,
+            idempotency_key=idempotency_key[:255],
+            deadline=min(deadline, until - MARGIN_SECONDS) if until else deadline,
+        )
+
+    async def serve(
+        self,
+        call: Call,
+        operation: Operation,
+        *,
+        authorization: str,
+        in_browser: bool,
+        idempotency_key: str,
+        read: Read,
+    ) -> Any:
+        """The use case's answer. Raises DomainError; either way the call's row goes to the request log."""
+        try:
+            await self._admit(call, operation, authorization=authorization, in_browser=in_browser)
+            subject, request = await read(operation)
+            if operation.needs_idempotency_key and _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+                raise IdempotencyKeyRequired
+            answer = await operation.use_case(call, subject, request)
+        except asyncio.CancelledError:
+            self.end(call, "cancelled", HTTP_STATUS_CLIENT_GONE)
+            raise
+        except Exception as failure:
+            error = domain_error(failure)
+            if error is not failure:
+                log.error("call_failed", operation=operation.name, exc_info=failure)
+            self.end(call, error.reason.code, error.reason.http_status)
+            if error is failure:
+                raise
+            raise error from failure
+        self.end(call, "ok", 200)
+        return answer
+
+    async def _admit(self, call: Call, operation: Operation, *, authorization: str, in_browser: bool) -> None:
+        key = presented_key(authorization)
+        publishable_may = operation.publishable_may
+        refusal = refusal_before_look_up(Caller(key, self._mode, in_browser, publishable_may))
+        if refusal is None and key is not None:
+            call.principal = principal = await self._access.principal(key)
+            refusal = refusal_after_look_up(Caller(key, self._mode, in_browser, publishable_may, principal))
+        if refusal is None:
+            return
+        if isinstance(refusal, SecretKeyInBrowser) and call.principal is not None:
+            log.warning(
+                "security_event",
+                event_name=refusal.code,
+                key_id=call.principal.key_id,
+                organization_id=call.principal.organization_id,
+                operation=operation.name,
+            )
+        raise refusal
+
+    def end(self, call: Call, outcome: str, http_status: int) -> None:
+        """Notes how the call ended and hands its row to the request log."""
+        call.outcome = outcome
+        call.http_status = http_status
+        call.ended = time.perf_counter()
+        self._request_log.append(call)

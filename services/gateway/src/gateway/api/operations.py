@@ -1,0 +1,175 @@
+"""The table of partner operations: how each is reached over REST and gRPC, who may call it, what it takes and answers.
+
+Both edges are driven by it. A new operation is one row here and one use case in `gateway.app.partner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import msgspec
+from google.protobuf.message import Message
+
+from gateway.api import partner_messages as messages
+from gateway.app.call import Call
+from gateway.app.partner import PartnerOperations
+from gateway.app.ports import EntryPage
+from gateway.app.requests import LedgerRequest, Nothing, QuoteRequest, TransactRequest
+from gateway.domain import views
+from pools.gateway.v1 import partner_pb2
+
+UseCase: TypeAlias = Callable[[Call, str, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row: everything the edges need to know of an operation, and nothing they would have to decide."""
+
+    name: str
+    """In the request log, metrics and spans."""
+    http_method: str
+    path: str
+    """At most one part in braces: the id that the operation is about."""
+    rpc: str
+    """The method of PartnerService."""
+    use_case: UseCase
+    request: type[msgspec.Struct]
+    """What it takes besides the id, from the body (POST) or the query (GET)."""
+    view: Callable[[Any], views.View]
+    """The answer as JSON."""
+    message: type[Message]
+    """The gRPC request."""
+    from_message: Callable[[Any], tuple[str, dict[str, object]]]
+    """The gRPC request as the id and the fields of `request`."""
+    to_message: Callable[[Any], Message]
+    """The answer as the gRPC response."""
+    publishable_may: bool = False
+    """Whether publishable keys are enough, and browsers of any origin may call it."""
+    needs_idempotency_key: bool = False
+
+    @cached_property
+    def takes_body(self) -> bool:
+        """Whether the request comes as a JSON body, rather than in the query."""
+        return bool(self.http_method == "POST" and self.request is not Nothing)
+
+    @cached_property
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """Reads the body; refuses what does not fit, unknown fields included."""
+        return msgspec.json.Decoder(self.request)
+
+    @cached_property
+    def __name__(self) -> str:  # what shared HTTP metrics call the endpoint
+        return self.name
+
+
+def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
+    """Every operation there is. Source: contract section 5."""
+    return (
+        Operation(
+            name="transact",
+            http_method="POST",
+            path="/v1/pools/{id}/transact",
+            rpc="TransactQuote",
+            use_case=partner.transact,
+            request=TransactRequest,
+            view=views.trade_view,
+            message=partner_pb2.TransactQuoteRequest,
+            from_message=lambda message: (message.pool_id, {"quoteId": message.quote_id}),
+            to_message=lambda trade: partner_pb2.TransactQuoteResponse(trade=trade),
+            needs_idempotency_key=True,
+        ),
+        Operation(
+            name="create_quote",
+            http_method="POST",
+            path="/v1/pools/{id}/quote",
+            rpc="CreateQuote",
+            use_case=partner.create_quote,
+            request=QuoteRequest,
+            view=views.quote_view,
+            message=partner_pb2.CreateQuoteRequest,
+            from_message=messages.quote_fields,
+            to_message=lambda quote: partner_pb2.CreateQuoteResponse(quote=messages.quote_message(quote)),
+        ),
+        Operation(
+            name="list_pools",
+            http_method="GET",
+            path="/v1/pools",
+            rpc="ListPools",
+            use_case=partner.list_pools,
+            request=Nothing,
+            view=views.pools_view,
+            message=partner_pb2.ListPoolsRequest,
+            from_message=messages.no_fields,
+            to_message=messages.pools_response,
+            publishable_may=True,
+        ),
+        Operation(
+            name="get_transaction",
+            http_method="GET",
+            path="/v1/pools/transactions/{quoteId}",
+            rpc="GetTransaction",
+            use_case=partner.get_transaction,
+            request=Nothing,
+            view=views.trade_view,
+            message=partner_pb2.GetTransactionRequest,
+            from_message=lambda message: (message.quote_id, {}),
+            to_message=lambda trade: partner_pb2.GetTransactionResponse(trade=trade),
+        ),
+        Operation(
+            name="get_quote",
+            http_method="GET",
+            path="/v1/pools/quotes/{quoteId}",
+            rpc="GetQuote",
+            use_case=partner.get_quote,
+            request=Nothing,
+            view=views.quote_view,
+            message=partner_pb2.GetQuoteRequest,
+            from_message=lambda message: (message.quote_id, {}),
+            to_message=lambda quote: partner_pb2.GetQuoteResponse(quote=quote),
+        ),
+        Operation(
+            name="reject_quote",
+            http_method="POST",
+            path="/v1/pools/quotes/{quoteId}/reject",
+            rpc="RejectQuote",
+            use_case=partner.reject_quote,
+            request=Nothing,
+            view=views.quote_view,
+            message=partner_pb2.RejectQuoteRequest,
+            from_message=lambda message: (message.quote_id, {}),
+            to_message=lambda quote: partner_pb2.RejectQuoteResponse(quote=quote),
+        ),
+        Operation(
+            name="get_trade",
+            http_method="GET",
+            path="/v1/pools/trades/{transactId}",
+            rpc="GetTrade",
+            use_case=partner.get_trade,
+            request=Nothing,
+            view=views.trade_view,
+            message=partner_pb2.GetTradeRequest,
+            from_message=lambda message: (message.transact_id, {}),
+            to_message=lambda trade: partner_pb2.GetTradeResponse(trade=trade),
+        ),
+        Operation(
+            name="list_ledger_entries",
+            http_method="GET",
+            path="/v1/pools/ledger",
+            rpc="ListLedgerEntries",
+            use_case=partner.list_ledger_entries,
+            request=LedgerRequest,
+            view=_ledger_view,
+            message=partner_pb2.ListLedgerEntriesRequest,
+            from_message=messages.ledger_fields,
+            to_message=messages.ledger_response,
+        ),
+    )
+
+
+def _ledger_view(page: EntryPage) -> views.View:
+    return views.ledger_view(
+        currency=page.currency, available=page.available, entries=page.entries, next_cursor=page.next_cursor
+    )

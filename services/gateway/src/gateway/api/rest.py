@@ -1,0 +1,191 @@
+"""The partner API over HTTP and JSON: routes, bodies, headers and errors, made from the table of operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.routing import Route, Router
+
+from gateway.api.decoding import decode_body, decode_fields, spelled_in_camel_case
+from gateway.api.edge import BODY_BYTES_MAX, Edge
+from gateway.api.operations import Operation
+from poolkit.errors import (
+    DeadlineExceeded,
+    DomainError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    RequestTooLarge,
+)
+from poolkit.http.errors import error_body
+from poolkit.http.surroundings import App, Receive, Scope, Send
+
+IN_FLIGHT_MAX: Final = 4096
+BODY_SECONDS_MAX: Final = 10.0
+QUERY_FIELDS_MAX: Final = 32
+
+_JSON: Final = (b"content-type", b"application/json")
+_REPLAYED: Final = (b"idempotent-replayed", b"true")
+_ANY_ORIGIN: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"x-request-id, retry-after"),
+)
+_PREFLIGHT: Final = (
+    *_ANY_ORIGIN,
+    (b"access-control-allow-methods", b"GET"),
+    (b"access-control-allow-headers", b"authorization, x-request-id, traceparent"),
+    (b"access-control-max-age", b"86400"),
+    (b"content-length", b"0"),
+)
+_encode = msgspec.json.Encoder().encode
+
+Header = tuple[bytes, bytes]
+
+
+def rest_app(edge: Edge, operations: Sequence[Operation]) -> App:
+    """The application. The router only finds the path; everything else is the same for all operations."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.http_method] = operation
+    load = _Load()
+    routes = [Route(path, _Endpoint(edge, methods, load)) for path, methods in by_path.items()]
+    router = Router(routes, redirect_slashes=False)
+    router.default = _Endpoint(edge, {}, load)
+    return router
+
+
+class _Load:
+    """Requests being served now."""
+
+    __slots__ = ("in_flight",)
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+
+
+class _Endpoint:
+    """One path with its operations by method; none at all for a path that does not exist."""
+
+    def __init__(self, edge: Edge, operations: dict[str, Operation], load: _Load) -> None:
+        self._edge = edge
+        self._operations = operations
+        self._load = load
+        self._open = frozenset(method for method, operation in operations.items() if operation.publishable_may)
+        self._allow = ", ".join(sorted(operations)).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        operation = self._operations.get(method)
+        if method == "OPTIONS" and self._open:
+            await _send(send, 204, _PREFLIGHT, b"")
+            return
+        cors = _ANY_ORIGIN if method in self._open else ()
+        call = self._edge.begin("rest", operation.name if operation else "")
+        load = self._load
+        load.in_flight += 1
+        try:
+            if operation is None:
+                refusal = MethodNotAllowed() if self._operations else NotFound("path")
+                self._edge.end(call, refusal.reason.code, refusal.reason.http_status)
+                raise refusal
+            if load.in_flight > IN_FLIGHT_MAX:
+                raise Overloaded
+            # Shared HTTP metrics name a request by its endpoint.
+            scope["endpoint"] = operation
+            headers = dict(scope["headers"])
+            idempotency_key = headers.get(b"idempotency-key", b"").decode("latin-1")
+            call.idempotency_key = idempotency_key[:255]
+            answer = await self._edge.serve(
+                call,
+                operation,
+                authorization=headers.get(b"authorization", b"").decode("latin-1"),
+                # Sec-Fetch-Mode is no sign of a browser: Node's fetch sends it too.
+                in_browser=b"origin" in headers or b"sec-fetch-site" in headers,
+                idempotency_key=idempotency_key,
+                read=_Reader(scope, receive),
+            )
+            body = _encode(operation.view(answer))
+            given: Sequence[Header] = (*cors, _REPLAYED) if call.replayed else cors
+            await _send(send, 200, (_JSON, (b"content-length", b"%d" % len(body)), *given), body)
+        except DomainError as error:
+            await self._refuse(send, spelled_in_camel_case(error), call.request_id, cors)
+        finally:
+            load.in_flight -= 1
+
+    async def _refuse(self, send: Send, error: DomainError, request_id: str, cors: Sequence[Header]) -> None:
+        body = _encode(error_body(error, request_id))
+        headers: list[Header] = [_JSON, (b"content-length", b"%d" % len(body)), *cors]
+        if error.retry_after_seconds:
+            headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+        if isinstance(error, MethodNotAllowed):
+            headers.append((b"allow", self._allow))
+        await _send(send, error.reason.http_status, headers, body)
+
+
+class _Reader:
+    """Reads what the request brought, once the gates have let it through."""
+
+    __slots__ = ("_receive", "_scope")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+
+    async def __call__(self, operation: Operation) -> tuple[str, Any]:
+        body = await self._body()
+        subject = next(iter(self._scope["path_params"].values()), "")
+        if operation.takes_body:
+            return subject, decode_body(operation, body)
+        return subject, decode_fields(operation, self._query())
+
+    async def _body(self) -> bytes:
+        """The whole body. Stops reading where it is too long, or comes too slowly."""
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body = message.get("body", b"")
+            if len(body) > BODY_BYTES_MAX:
+                raise RequestTooLarge
+            return bytes(body)
+        return await self._body_in_parts(message)
+
+    async def _body_in_parts(self, message: Any) -> bytes:
+        parts = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                while message["type"] == "http.request":
+                    parts += message.get("body", b"")
+                    if len(parts) > BODY_BYTES_MAX:
+                        raise RequestTooLarge
+                    if not message.get("more_body", False):
+                        return bytes(parts)
+                    message = await self._receive()
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        # The client has gone; nobody reads the answer.
+        raise InvalidRequest("The body ended too early.")
+
+    def _query(self) -> dict[str, object]:
+        text = self._scope["query_string"]
+        if not text:
+            return {}
+        try:
+            pairs = parse_qsl(
+                text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX
+            )
+        except ValueError:
+            raise InvalidRequest("The query cannot be read; send name=value pairs, percent-encoded.") from None
+        fields: dict[str, object] = dict(pairs)
+        if len(fields) != len(pairs):
+            twice = next(name for name in fields if sum(name == other for other, _ in pairs) > 1)
+            raise InvalidRequest("it is given twice; give it once.", field=twice[:100])
+        return fields
+
+
+async def _send(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,187 @@
+"""Provisioning: organizations with their keys and funding references, entitlements, keys, webhook endpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.app.ports import CataloguedPool, Ledger, Quotes
+from gateway.domain.addresses import check_url
+from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
+from gateway.store import access, endpoints
+from gateway.store.access import StoredKey
+from poolkit.context import CallContext
+from poolkit.database import Database
+from poolkit.errors import InvalidRequest, NotFound
+from poolkit.ids import new_id
+from poolkit.money import FIAT
+from poolkit.security import Cipher, hash_key, new_api_key, new_webhook_secret
+
+TIER_DEFAULT: Final = "standard"
+NAME_LENGTH_MAX: Final = 128
+LABEL_LENGTH_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """A key with its text, which is kept nowhere."""
+
+    stored: StoredKey
+    text: str = dataclasses.field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedOrganization:
+    """An organization with what its owner needs."""
+
+    entitlement: Entitlement
+    publishable: CreatedKey
+    secret: CreatedKey
+    funding_references: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedEndpoint:
+    """An endpoint with its secret, which is shown this once."""
+
+    endpoint_id: str
+    secret: str = dataclasses.field(repr=False)
+
+
+class Administration:
+    """What colleagues may change. The context of each call says who asks and under which request; its mode is ours."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        quotes: Quotes,
+        ledger: Ledger,
+        cipher: Cipher,
+        pepper: bytes,
+        allow_private_endpoints: bool,
+    ) -> None:
+        self._database = database
+        self._quotes = quotes
+        self._ledger = ledger
+        self._cipher = cipher
+        self._pepper = pepper
+        self._allow_private_endpoints = allow_private_endpoints
+
+    async def create_organization(
+        self, context: CallContext, *, name: str, pool_ids: Sequence[str], tier: str
+    ) -> CreatedOrganization:
+        """Makes an organization, active and approved, with two keys and a funding reference a fiat currency.
+
+        Not safe to repeat: each call makes another. Raises InvalidRequest for an unknown pool or tier.
+        """
+        _check_text(name, "name", NAME_LENGTH_MAX)
+        own = dataclasses.replace(context, organization_id=new_id("org"))
+        pools = await self._quotes.list_pools(own)
+        entitlement = Entitlement(
+            organization_id=own.organization_id,
+            mode=own.mode,
+            status=EntitlementStatus.ACTIVE,
+            kyc_status=KycStatus.APPROVED,
+            tier=tier or TIER_DEFAULT,
+            pool_ids=tuple(sorted(set(pool_ids) or {pool.pool_id for pool in pools})),
+            off_ramp_enabled=False,
+            balance_gate_enabled=True,
+        )
+        _check_against(pools, entitlement)
+        # First, since it may fail and is safe to repeat; references of an organization that never came are never used.
+        references = await self._ledger.ensure_funding_references(own, sorted(FIAT))
+        async with self._database.transaction() as unit:
+            await access.insert_organization(unit, own, name)
+            await access.write_entitlement(unit, own, entitlement)
+            publishable = await self._insert_key(unit, own, KeyKind.PUBLISHABLE, name[:LABEL_LENGTH_MAX])
+            secret = await self._insert_key(unit, own, KeyKind.SECRET, name[:LABEL_LENGTH_MAX])
+            await unit.commit()
+        return CreatedOrganization(entitlement, publishable, secret, references)
+
+    async def update_entitlement(self, context: CallContext, change: EntitlementChange) -> Entitlement:
+        """Changes what is named and leaves the rest. Safe to repeat. Raises NotFound, InvalidRequest."""
+        pools = []
+        if change.pool_ids is not None or change.tier is not None:
+            pools = list(await self._quotes.list_pools(context))
+        async with self._database.transaction() as unit:
+            before = await access.read_entitlement_for_update(unit, context.organization_id, context.mode)
+            if before is None:
+                raise NotFound("organization", detail="No organization has this id.")
+            after = before.changed(change)
+            if pools:
+                _check_against(pools, after)
+            await access.write_entitlement(unit, context, after)
+            await unit.commit()
+        return after
+
+    async def create_key(self, context: CallContext, kind: KeyKind, label: str) -> CreatedKey:
+        """Makes a key of the context's organization. Not safe to repeat. Raises NotFound, InvalidRequest."""
+        _check_text(label, "label", LABEL_LENGTH_MAX)
+        return await self._insert_key(self._database, context, kind, label)
+
+    async def list_keys(self, organization_id: str, *, before: str, limit: int) -> Sequence[StoredKey]:
+        """An organization's keys, newest first."""
+        return await access.list_keys(self._database, organization_id, before=before, limit=limit)
+
+    async def revoke_key(self, key_id: str) -> StoredKey:
+        """Revokes a key for good. Safe to repeat. Raises NotFound."""
+        async with self._database.transaction() as unit:
+            revoked = await access.revoke_key(unit, key_id)
+            if revoked is None:
+                raise NotFound("key", detail="No key has this id.")
+            await unit.commit()
+        return revoked
+
+    async def create_endpoint(self, context: CallContext, url: str) -> CreatedEndpoint:
+        """Adds a webhook endpoint of the organization. Not safe to repeat. Raises NotFound, InvalidRequest."""
+        check_url(url, allow_private=self._allow_private_endpoints)
+        created = CreatedEndpoint(new_id("whk"), new_webhook_secret())
+        inserted = await endpoints.insert_endpoint(
+            self._database,
+            context,
+            endpoint_id=created.endpoint_id,
+            url=url,
+            encrypted_secret=self._cipher.encrypt(created.secret),
+        )
+        if not inserted:
+            raise NotFound("organization", detail="No organization has this id.")
+        return created
+
+    async def _insert_key(
+        self, statements: access.Statements, context: CallContext, kind: KeyKind, label: str
+    ) -> CreatedKey:
+        text = new_api_key(kind.value, "test" if context.mode == "test" else "live")
+        stored = await access.insert_key(
+            statements,
+            context,
+            key_id=new_id("key"),
+            kind=kind,
+            label=label,
+            key_hash=hash_key(text, self._pepper),
+        )
+        if stored is None:
+            raise NotFound("organization", detail="No organization has this id.")
+        return CreatedKey(stored, text)
+
+
+def _check_text(text: str, field: str, length_max: int) -> None:
+    if not 1 <= len(text) <= length_max or not text.isprintable():
+        raise InvalidRequest(f"it must be 1 to {length_max} printable characters.", field=field)
+
+
+def _check_against(pools: Sequence[CataloguedPool], entitlement: Entitlement) -> None:
+    """Raises InvalidRequest for a pool that does not exist, or a tier that none of the pools has prices for."""
+    known = {pool.pool_id: pool for pool in pools}
+    for pool_id in entitlement.pool_ids:
+        if pool_id not in known:
+            raise InvalidRequest(
+                f"there is no pool {pool_id!r}; known are {', '.join(sorted(known))}.", field="pool_ids"
+            )
+    tiers = {tier.tier for pool in pools for tier in pool.tiers}
+    if entitlement.tier not in tiers:
+        raise InvalidRequest(
+            f"there is no tier {entitlement.tier!r}; known are {', '.join(sorted(tiers)) or 'none'}.", field="tier"
+        )

@@ -1,0 +1,156 @@
+"""Outgoing webhooks: queued with the event that they tell of, claimed, posted, judged. Never inside a transaction."""
+
+import asyncio
+import random
+from collections import Counter as Counts
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from gateway.domain.deliveries import (
+    Attempt,
+    ClaimedDelivery,
+    DeliveryState,
+    Lanes,
+    PostResult,
+    RetrySchedule,
+    TerminalEvent,
+)
+from gateway.store import deliveries, endpoints
+from poolkit.batching import Batcher
+from poolkit.database import Database
+from poolkit.errors import Unavailable
+from poolkit.ids import new_id
+
+log = structlog.get_logger(__name__)
+
+# Beyond the longest an attempt may take, so that nobody else begins one while it runs.
+CLAIM_SECONDS: Final = 30.0
+SLOW_MS: Final = 2_000
+POLL_SECONDS: Final = 1.0
+LANES: Final = (256, 16, 128)
+"""Attempts under way in all, to one endpoint, and to endpoints that fail or are slow taken together."""
+
+_ATTEMPTS: Final = Counter("pools_webhook_out_attempts", "Webhooks posted to partners, by what came of it", ["outcome"])
+_UNDER_WAY: Final = Gauge("pools_webhook_out_under_way", "Webhooks being posted now")
+
+Post = Callable[[ClaimedDelivery], Awaitable[PostResult]]
+"""Makes one attempt, within 10 seconds, and never raises."""
+
+
+async def receive_terminal_events(database: Database, events: Sequence[TerminalEvent], schedule: RetrySchedule) -> None:
+    """Stores each event once and queues it for its organization's endpoints, in one transaction. Safe to repeat."""
+    async with database.transaction() as unit:
+        new = await deliveries.insert_new_events(unit, events)
+        told = [event for event in events if event.event_id in new and event.body]
+        by_organization = await endpoints.active_endpoints(unit, sorted({event.organization_id for event in told}))
+        items = [
+            (new_id("whd"), event.event_id, endpoint_id)
+            for event in told
+            for endpoint_id in by_organization.get(event.organization_id, ())
+        ]
+        await deliveries.queue_deliveries(unit, items, schedule.delays_seconds[0])
+        await unit.commit()
+
+
+class DeliverySender:
+    """Posts what is due. Any number of replicas may run one: a delivery is claimed before it is posted."""
+
+    def __init__(self, database: Database, post: Post, schedule: RetrySchedule) -> None:
+        self._database = database
+        self._post = post
+        self._schedule = schedule
+        self._lanes = Lanes(*LANES)
+        self._wake = asyncio.Event()
+        # Whether more may be due than there was room for, in all and for single endpoints.
+        self._more = False
+        self._waiting: set[str] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._finish: Batcher[Attempt, None] = Batcher("delivery_attempts", self._write_finished)
+        _UNDER_WAY.set_function(self._under_way.__len__)
+
+    async def run(self) -> None:
+        """Claims and posts until cancelled. Woken by a notification, by its own retries, and by a slow poll."""
+        listener = await self._database.listen(deliveries.DUE_CHANNEL, self._notified)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._claim_and_begin()
+                except Unavailable:
+                    log.warning("deliveries_wait_for_database")
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            listener.remove(deliveries.DUE_CHANNEL, self._notified)
+
+    async def drain(self) -> None:
+        """Returns when every attempt under way has ended and is recorded."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        await self._finish.drain()
+
+    def _notified(self, _payload: str) -> None:
+        self._wake.set()
+
+    async def _claim_and_begin(self) -> None:
+        lanes = self._lanes
+        room, closed, narrow = lanes.room, lanes.closed(), lanes.narrow()
+        claimed: list[ClaimedDelivery] = []
+        if room:
+            claimed = await deliveries.claim_due(
+                self._database,
+                closed=closed,
+                narrow=narrow,
+                endpoint_max=lanes.endpoint_max,
+                count_max=room,
+                claim_seconds=CLAIM_SECONDS,
+            )
+        counts = Counts(delivery.endpoint_id for delivery in claimed)
+        self._more = len(claimed) >= room
+        self._waiting = {
+            *closed,
+            *(name for name, count in counts.items() if name in narrow or count >= lanes.endpoint_max),
+        }
+        for delivery in claimed:
+            self._lanes.begin(delivery.endpoint_id)
+            task = asyncio.create_task(self._deliver(delivery), name=f"deliver {delivery.delivery_id}")
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _deliver(self, delivery: ClaimedDelivery) -> None:
+        slow = True
+        try:
+            result = await self._post(delivery)
+            slow = not result.succeeded or result.duration_ms > SLOW_MS
+            attempt = self._schedule.judge(delivery, result, random.random())  # noqa: S311 - spreads, hides nothing
+            _ATTEMPTS.labels(_outcome(attempt)).inc()
+            await self._finish.submit(attempt)
+            if attempt.state is DeliveryState.PENDING:
+                asyncio.get_running_loop().call_later(attempt.retry_seconds, self._wake.set)
+            elif attempt.state is DeliveryState.DEAD:
+                log.warning("delivery_given_up", delivery_id=delivery.delivery_id, endpoint_id=delivery.endpoint_id)
+        except Unavailable:
+            # Its claim runs out, and it is posted again: at least once, never not at all.
+            log.warning("attempt_not_recorded", delivery_id=delivery.delivery_id)
+        except Exception:
+            log.exception("attempt_failed", delivery_id=delivery.delivery_id)
+        finally:
+            self._lanes.end(delivery.endpoint_id, slow=slow)
+            if self._more or delivery.endpoint_id in self._waiting:
+                self._wake.set()
+
+    async def _write_finished(self, attempts: list[Attempt]) -> list[None]:
+        await deliveries.finish_attempts(self._database, attempts)
+        return [None] * len(attempts)
+
+
+def _outcome(attempt: Attempt) -> str:
+    if attempt.state is DeliveryState.PENDING:
+        return attempt.result.failure or f"{attempt.result.status_code // 100}xx"
+    return attempt.state.value

@@ -1,0 +1,118 @@
+"""The partner operations: one use case each, whichever way the call came in. All of them stand behind the gates."""
+
+from collections.abc import Sequence
+
+from gateway.app.call import Call, is_id
+from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, Trades
+from gateway.app.requests import LedgerRequest, Nothing, QuoteRequest, TransactRequest
+from gateway.domain.gates import pool_refusal
+from gateway.domain.quote_terms import UnpricedQuote, check_terms
+from gateway.domain.records import PoolRecord, QuoteRecord, TradeRecord
+from poolkit.errors import DeadlineExceeded, InvalidRequest, NotFound, OffRampNotEnabled, Unavailable
+from poolkit.money import DIGITS
+
+
+class PartnerOperations:
+    """What partners may ask for. Each method takes the call, the id in the path (or none), and the rest."""
+
+    def __init__(self, *, quotes: Quotes, trades: Trades, ledger: Ledger) -> None:
+        self._quotes = quotes
+        self._trades = trades
+        self._ledger = ledger
+
+    async def list_pools(self, call: Call, _subject: str, _request: Nothing) -> Sequence[PoolRecord]:
+        """The entitled pools, by id. A pure read."""
+        allowed = call.entitlement.pool_ids
+        return [pool for pool in await self._quotes.list_pools(call.context) if pool.pool_id in allowed]
+
+    async def create_quote(self, call: Call, pool_id: str, request: QuoteRequest) -> QuoteRecord:
+        """Prices an amount; a firm quote is stored and holds inventory until consumed, rejected or expired.
+
+        With the quote service out of reach there is no price to give, which is an answer (`engine_unavailable`).
+        Raises InvalidRequest, PoolNotAllowed, NotFound, OffRampNotEnabled, TooManyActiveQuotes.
+        """
+        terms = request.terms()
+        call.client_reference = terms.client_reference
+        check_terms(terms)
+        await self._require_pool(call, pool_id)
+        entitlement = call.entitlement
+        if terms.side == "off_ramp" and not entitlement.off_ramp_enabled:
+            raise OffRampNotEnabled
+        try:
+            quote = await self._quotes.create(call.context, pool_id, terms, tier=entitlement.tier)
+        except (Unavailable, DeadlineExceeded):
+            # A firm quote that was made all the same holds inventory until it expires by itself, like any other.
+            return UnpricedQuote(pool_id, terms, unavailable_reason="engine_unavailable")
+        call.quote_id = quote.quote_id
+        return quote
+
+    async def get_quote(self, call: Call, quote_id: str, _request: Nothing) -> QuoteRecord:
+        """Reads a quote with its derived status. A pure read. Raises NotFound."""
+        call.quote_id = _existing_id(quote_id, "quote")
+        return _noting_quote(call, await self._quotes.get(call.context, quote_id))
+
+    async def reject_quote(self, call: Call, quote_id: str, _request: Nothing) -> QuoteRecord:
+        """Gives an active quote back.
+
+        Raises NotFound, QuoteRejected (also on a repeat), QuoteConsumed, QuoteExpired.
+        """
+        call.quote_id = _existing_id(quote_id, "quote")
+        return _noting_quote(call, await self._quotes.reject(call.context, quote_id))
+
+    async def transact(self, call: Call, pool_id: str, request: TransactRequest) -> TradeRecord:
+        """Accepts a firm quote, once: a repeat by key or by quote answers the first success, marked replayed.
+
+        Raises what `trade.TransactQuotes` refuses. Unavailable and DeadlineExceeded say that the outcome is unknown:
+        the partner asks again with the same key.
+        """
+        quote_id = request.quote_id
+        call.quote_id = quote_id
+        await self._require_pool(call, pool_id)
+        _existing_id(quote_id, "quote")
+        acceptance = Acceptance(call.context, call.idempotency_key, pool_id, quote_id, call.entitlement)
+        trade, call.replayed = await self._trades.transact(acceptance)
+        return _noting_trade(call, trade)
+
+    async def get_transaction(self, call: Call, quote_id: str, _request: Nothing) -> TradeRecord:
+        """Reads a trade by its quote. Raises NotFound, and IdempotencyInProgress while an intent runs."""
+        call.quote_id = _existing_id(quote_id, "quote")
+        return _noting_trade(call, await self._trades.get_by_quote(call.context, quote_id))
+
+    async def get_trade(self, call: Call, trade_id: str, _request: Nothing) -> TradeRecord:
+        """Reads a trade by its own id. A pure read. Raises NotFound."""
+        call.trade_id = _existing_id(trade_id, "trade")
+        return _noting_trade(call, await self._trades.get(call.context, trade_id))
+
+    async def list_ledger_entries(self, call: Call, _subject: str, request: LedgerRequest) -> EntryPage:
+        """The organization's entries in one currency, newest first, with the available balance. A pure read."""
+        if request.currency not in DIGITS:
+            raise InvalidRequest(f"it is not one of {', '.join(DIGITS)}; name one of these.", field="currency")
+        return await self._ledger.list_entries(
+            call.context, request.currency, limit=request.limit, cursor=request.cursor
+        )
+
+    async def _require_pool(self, call: Call, pool_id: str) -> None:
+        """Raises NotFound or PoolNotAllowed. An allowed pool that is absent is found out by its owner."""
+        if pool_id in call.entitlement.pool_ids:
+            return
+        exists = is_id(pool_id) and any(pool.pool_id == pool_id for pool in await self._quotes.list_pools(call.context))
+        if (refusal := pool_refusal(call.entitlement, pool_id, exists=exists)) is not None:
+            raise refusal
+
+
+def _existing_id(text: str, resource: str) -> str:
+    if not is_id(text):
+        raise NotFound(resource)
+    return text
+
+
+def _noting_quote(call: Call, quote: QuoteRecord) -> QuoteRecord:
+    call.client_reference = quote.client_reference
+    return quote
+
+
+def _noting_trade(call: Call, trade: TradeRecord) -> TradeRecord:
+    call.trade_id = trade.transact_id
+    call.quote_id = trade.quote_id
+    call.client_reference = trade.client_reference
+    return trade

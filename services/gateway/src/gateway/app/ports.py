@@ -1,0 +1,88 @@
+"""What the partner operations need from other services. Every method raises the owner's own DomainError."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.entitlement import Entitlement
+from gateway.domain.quote_terms import QuoteTerms
+from gateway.domain.records import EntryRecord, PoolRecord, QuoteRecord, TradeRecord
+from poolkit.context import CallContext
+
+
+class TierRecord(Protocol):
+    """A tier that a pool has prices for."""
+
+    @property
+    def tier(self) -> str:
+        """Its name."""
+
+
+class CataloguedPool(PoolRecord, Protocol):
+    """A pool with the tiers it has prices for."""
+
+    @property
+    def tiers(self) -> Sequence[TierRecord]:
+        """One line a tier."""
+
+
+class Quotes(Protocol):
+    """The quote service."""
+
+    async def list_pools(self, context: CallContext) -> Sequence[CataloguedPool]:
+        """Every pool of the deployment."""
+
+    async def create(self, context: CallContext, pool_id: str, terms: QuoteTerms, *, tier: str) -> QuoteRecord:
+        """Prices an amount."""
+
+    async def get(self, context: CallContext, quote_id: str) -> QuoteRecord:
+        """Reads a quote."""
+
+    async def reject(self, context: CallContext, quote_id: str) -> QuoteRecord:
+        """Gives a quote back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A quote to accept, with the limits its organization was admitted under."""
+
+    context: CallContext
+    idempotency_key: str
+    pool_id: str
+    quote_id: str
+    entitlement: Entitlement
+
+
+class Trades(Protocol):
+    """The trade service."""
+
+    async def transact(self, acceptance: Acceptance) -> tuple[TradeRecord, bool]:
+        """Accepts a quote: the trade as first answered, and whether an earlier request reserved it."""
+
+    async def get_by_quote(self, context: CallContext, quote_id: str) -> TradeRecord:
+        """Reads a trade by its quote."""
+
+    async def get(self, context: CallContext, trade_id: str) -> TradeRecord:
+        """Reads a trade by its own id."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """A page of ledger entries, newest first, with the balance now."""
+
+    currency: str
+    available: str
+    """Posted less holds; a decimal string."""
+    entries: Sequence[EntryRecord]
+    next_cursor: str
+    """Empty on the last page."""
+
+
+class Ledger(Protocol):
+    """The ledger service."""
+
+    async def list_entries(self, context: CallContext, currency: str, *, limit: int, cursor: str) -> EntryPage:
+        """Reads entries."""
+
+    async def ensure_funding_references(self, context: CallContext, currencies: Sequence[str]) -> dict[str, str]:
+        """Makes, or finds, the organization's funding reference in each currency."""

@@ -1,0 +1,143 @@
+"""Owns the wiring of the gateway: what it is made of, and what calls what."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.api.admin_rpc import AdminService
+from gateway.api.edge import Edge
+from gateway.api.journey_rpc import JourneyService, SupportService, own_records
+from gateway.api.operations import partner_operations
+from gateway.api.partner_rpc import add_partner_service
+from gateway.api.rest import rest_app
+from gateway.api.terminal_events import terminal_event_handler
+from gateway.app.access import Access
+from gateway.app.administration import Administration
+from gateway.app.call import Call
+from gateway.app.deliveries import DeliverySender, receive_terminal_events
+from gateway.app.journey import Owner
+from gateway.app.partner import PartnerOperations
+from gateway.app.request_log import RequestLog
+from gateway.outbound.journey import OwnRecords, RemoteOwner
+from gateway.outbound.ledger import LedgerClient
+from gateway.outbound.quotes import QuoteClient
+from gateway.outbound.trades import TradeClient
+from gateway.outbound.webhooks import WebhookPoster
+from gateway.settings import GatewaySettings
+from gateway.store.access import CHANGED_CHANNEL, look_up_key
+from gateway.store.request_log import insert_calls
+from poolkit.inbox import EventConsumer
+from poolkit.kafka import TRADE_TERMINAL
+from poolkit.security import Cipher
+from poolkit.service import Runtime, main
+from pools.gateway.v1 import admin_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc
+from pools_contracts.ledger import LedgerClient as LedgerStubs
+from pools_contracts.quote import QuoteClient as QuoteStubs
+from pools_contracts.trade import TradeClient as TradeStubs
+from pools_contracts.webhook_ingest import WebhookIngestClient as WebhookIngestStubs
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+
+
+class Colleagues:
+    """The other four services, each over one channel."""
+
+    def __init__(self, runtime: Runtime[GatewaySettings]) -> None:
+        settings, mode = runtime.settings, runtime.mode
+        quote = QuoteStubs(runtime.channel(settings.quote_address))
+        trade = TradeStubs(runtime.channel(settings.trade_address))
+        ledger = LedgerStubs(runtime.channel(settings.ledger_address))
+        webhook_ingest = WebhookIngestStubs(runtime.channel(settings.webhook_ingest_address))
+        self.quotes = QuoteClient(quote.quote, mode)
+        self.trades = TradeClient(trade.trade, mode)
+        self.ledger = LedgerClient(ledger.ledger)
+        self.owners: list[Owner] = [
+            OwnRecords("gateway", functools.partial(own_records, runtime.database)),
+            RemoteOwner("quote", quote.journey),
+            RemoteOwner("trade", trade.journey),
+            RemoteOwner("webhook-ingest", webhook_ingest.journey),
+            RemoteOwner("ledger", ledger.journey),
+        ]
+
+
+async def build(runtime: Runtime[GatewaySettings]) -> None:
+    """Hangs the service on the runtime."""
+    colleagues = Colleagues(runtime)
+    await _build_partner_api(runtime, colleagues)
+    _build_internal_api(runtime, colleagues)
+    _build_webhooks(runtime)
+
+
+async def _build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
+    settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    writer_id = secrets.randbits(63)
+
+    async def write(calls: Sequence[Call], first_number: int) -> None:
+        await insert_calls(database, calls, writer_id=writer_id, first_number=first_number)
+
+    pepper = settings.key_pepper.get_secret_value().encode()
+    access = Access(lambda key_hash: look_up_key(database, key_hash, mode), pepper)
+    await database.listen(CHANGED_CHANNEL, lambda _payload: access.forget())
+    request_log = RequestLog(write)
+    edge = Edge(access=access, request_log=request_log, mode=mode, deadline_seconds=settings.call_seconds_max)
+    partner = PartnerOperations(quotes=colleagues.quotes, trades=colleagues.trades, ledger=colleagues.ledger)
+    operations = partner_operations(partner)
+
+    add_partner_service(runtime.add_rpc(settings.partner_grpc_listen, "partner"), edge, operations)
+    runtime.add_http(
+        rest_app(edge, operations),
+        settings.partner_rest_listen,
+        name="partner-rest",
+        deadline_seconds=settings.call_seconds_max,
+    )
+    runtime.add_loop("request log", request_log.run)
+    for drain in (*colleagues.quotes.drains, *colleagues.trades.drains, request_log.drain):
+        runtime.on_drain(drain)
+
+
+def _build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
+    settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    administration = Administration(
+        database,
+        quotes=colleagues.quotes,
+        ledger=colleagues.ledger,
+        cipher=Cipher(settings.encryption_key.get_secret_value()),
+        pepper=settings.key_pepper.get_secret_value().encode(),
+        allow_private_endpoints=settings.allow_private_endpoints,
+    )
+    support = SupportService(colleagues.owners, quotes=colleagues.quotes, trades=colleagues.trades, mode=mode)
+    runtime.rpc.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, database, mode))
+    runtime.rpc.add(admin_pb2_grpc.add_SupportServiceServicer_to_server, support)
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+
+
+def _build_webhooks(runtime: Runtime[GatewaySettings]) -> None:
+    settings, database = runtime.settings, runtime.database
+    schedule = settings.retry_schedule
+    poster = WebhookPoster(
+        Cipher(settings.encryption_key.get_secret_value()), allow_private=settings.allow_private_endpoints
+    )
+    sender = DeliverySender(database, poster, schedule)
+    receive = functools.partial(receive_terminal_events, database, schedule=schedule)
+    runtime.add_consumer(
+        EventConsumer(
+            "gateway",
+            [TRADE_TERMINAL],
+            terminal_event_handler(receive),
+            bootstrap=settings.kafka_bootstrap,
+            mode=runtime.mode,
+            dead_letter_producer=runtime.producer,
+        )
+    )
+    runtime.add_loop("webhooks", sender.run)
+    runtime.on_drain(sender.drain)
+    runtime.on_close(poster.close)
+
+
+def run() -> None:
+    """The console entry."""
+    main("gateway", GatewaySettings, build, MIGRATIONS)

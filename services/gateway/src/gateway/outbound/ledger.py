@@ -1,0 +1,34 @@
+"""The way to the ledger service: entries to read, and funding references to make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.app.ports import EntryPage
+from poolkit.context import CallContext
+from poolkit.rpc.convert import from_context
+from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+
+
+class LedgerClient:
+    """Fulfils `gateway.app.ports.Ledger`. The entries it answers are the ledger service's own messages."""
+
+    def __init__(self, stub: ledger_pb2_grpc.LedgerServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def list_entries(self, context: CallContext, currency: str, *, limit: int, cursor: str) -> EntryPage:
+        """Reads a page of entries with the balance now."""
+        request = ledger_pb2.ListEntriesRequest(
+            context=from_context(context), currency=currency, page_size=limit, page_token=cursor
+        )
+        response = await self._stub.ListEntries(request, timeout=context.remaining())
+        return EntryPage(currency, response.balance.available.amount, response.entries, response.next_page_token)
+
+    async def ensure_funding_references(self, context: CallContext, currencies: Sequence[str]) -> dict[str, str]:
+        """Makes, or finds, the organization's funding reference in each currency."""
+        proto = from_context(context)
+        request = ledger_pb2.EnsureFundingReferencesRequest(
+            items=[ledger_pb2.FundingReferenceItem(context=proto, currency=currency) for currency in currencies]
+        )
+        response = await self._stub.EnsureFundingReferences(request)
+        return {reference.currency: reference.reference for reference in response.references}

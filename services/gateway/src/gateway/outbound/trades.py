@@ -1,0 +1,92 @@
+"""The way to the trade service: quotes to accept and trades to read, coalesced into its batch RPCs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.app.ports import Acceptance
+from gateway.outbound.batches import BatchRpc, fill_context
+from poolkit.context import CallContext
+from poolkit.errors import DomainError
+from poolkit.rpc.convert import MODES, error_from_refusal, from_money
+from pools.trade.v1 import trade_pb2, trade_pb2_grpc
+from pools.types.v1 import types_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    context: CallContext
+    id: str
+
+
+class TradeClient:
+    """Fulfils `gateway.app.ports.Trades`. The records it answers are the trade service's own messages."""
+
+    def __init__(self, stub: trade_pb2_grpc.TradeServiceAsyncStub, mode: str) -> None:
+        self._stub = stub
+        self._mode = MODES[mode]
+        self._transact: BatchRpc[Acceptance, tuple[types_pb2.Trade, bool]] = BatchRpc(
+            "TransactQuotes", self._ask_transact, repeatable=True
+        )
+        self._by_quote: BatchRpc[_Wanted, types_pb2.Trade] = BatchRpc(
+            "GetTransactions", self._ask_by_quote, repeatable=True
+        )
+        self._by_id: BatchRpc[_Wanted, types_pb2.Trade] = BatchRpc("GetTrades", self._ask_by_id, repeatable=True)
+
+    async def transact(self, acceptance: Acceptance) -> tuple[types_pb2.Trade, bool]:
+        """Accepts a quote: the trade as first answered, and whether an earlier request reserved it."""
+        return await self._transact(acceptance)
+
+    async def get_by_quote(self, context: CallContext, quote_id: str) -> types_pb2.Trade:
+        """Reads a trade by its quote."""
+        return await self._by_quote(_Wanted(context, quote_id))
+
+    async def get(self, context: CallContext, trade_id: str) -> types_pb2.Trade:
+        """Reads a trade by its own id."""
+        return await self._by_id(_Wanted(context, trade_id))
+
+    @property
+    def drains(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What is to be waited for when no more calls come."""
+        return self._transact.drain, self._by_quote.drain, self._by_id.drain
+
+    async def _ask_transact(
+        self, batch: list[Acceptance], seconds: float
+    ) -> list[tuple[types_pb2.Trade, bool] | DomainError]:
+        request = trade_pb2.TransactQuotesRequest()
+        for acceptance in batch:
+            entitlement = acceptance.entitlement
+            item = request.items.add(
+                idempotency_key=acceptance.idempotency_key,
+                quote_id=acceptance.quote_id,
+                pool_id=acceptance.pool_id,
+                balance_gate_enabled=entitlement.balance_gate_enabled,
+                off_ramp_enabled=entitlement.off_ramp_enabled,
+            )
+            fill_context(item.context, acceptance.context, self._mode)
+            if entitlement.notional_caps:
+                item.notional_caps.extend([from_money(cap) for cap in entitlement.notional_caps])
+        response = await self._stub.TransactQuotes(request, timeout=seconds)
+        return [
+            error_from_refusal(result.refusal) if result.HasField("refusal") else (result.trade, result.replayed)
+            for result in response.results
+        ]
+
+    async def _ask_by_quote(self, batch: list[_Wanted], seconds: float) -> list[types_pb2.Trade | DomainError]:
+        request = trade_pb2.GetTransactionsRequest()
+        for wanted in batch:
+            fill_context(request.items.add(quote_id=wanted.id).context, wanted.context, self._mode)
+        response = await self._stub.GetTransactions(request, timeout=seconds)
+        return _trades(response.results)
+
+    async def _ask_by_id(self, batch: list[_Wanted], seconds: float) -> list[types_pb2.Trade | DomainError]:
+        request = trade_pb2.GetTradesRequest()
+        for wanted in batch:
+            fill_context(request.items.add(trade_id=wanted.id).context, wanted.context, self._mode)
+        response = await self._stub.GetTrades(request, timeout=seconds)
+        return _trades(response.results)
+
+
+def _trades(results: Sequence[trade_pb2.TradeResult]) -> list[types_pb2.Trade | DomainError]:
+    return [error_from_refusal(result.refusal) if result.HasField("refusal") else result.trade for result in results]
