@@ -1,0 +1,183 @@
+"""Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from poolkit.database import Database, Record
+from poolkit.money import format_amount, format_decimal
+
+_QUOTE_IDS = """
+SELECT quote_id FROM quotes WHERE quote_id = ANY($1::text[])
+UNION SELECT quote_id FROM quotes WHERE request_id = ANY($1::text[])
+UNION SELECT quote_id FROM quotes WHERE client_reference = ANY($1::text[]) AND client_reference <> ''
+UNION SELECT quote_id FROM rejections WHERE request_id = ANY($1::text[])
+UNION SELECT quote_id FROM consumptions WHERE trade_id = ANY($1::text[])
+UNION SELECT quote_id FROM consumptions WHERE request_id = ANY($1::text[])
+UNION SELECT quote_id FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome = 'consumed'
+UNION SELECT quote_id FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome <> 'consumed'
+UNION SELECT quote_id FROM terminal_events WHERE event_id = ANY($1::text[])
+LIMIT $2
+"""
+_QUOTES = """
+SELECT q.*, r.created_at AS rejected_at, r.request_id AS rejection_request_id, r.traceparent AS rejection_traceparent,
+       q.expires_at <= clock_timestamp() AS expired,
+       EXISTS (SELECT FROM consumptions c WHERE c.quote_id = q.quote_id AND c.outcome = 'consumed') AS consumed
+FROM quotes q LEFT JOIN rejections r ON r.quote_id = q.quote_id WHERE q.quote_id = ANY($1::text[])
+"""
+_CONSUMPTIONS = """
+SELECT * FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome = 'consumed'
+UNION ALL SELECT * FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome <> 'consumed'
+"""
+_TERMINAL_EVENTS = "SELECT * FROM terminal_events WHERE trade_id = ANY($1::text[])"
+_MOVEMENTS = """
+SELECT m.*, o.topic, o.type, o.published_at
+FROM (SELECT movement_id FROM treasury_movements WHERE movement_id = ANY($1::text[])
+      UNION SELECT movement_id FROM treasury_movements WHERE event_id = ANY($1::text[])
+      UNION SELECT movement_id FROM treasury_movements WHERE request_id = ANY($1::text[])
+      LIMIT $2) found
+JOIN treasury_movements m ON m.movement_id = found.movement_id
+JOIN outbox o ON o.event_id = m.event_id
+"""
+
+_RATE_DIGITS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRow:
+    """One thing that happened, ready to be told. Empty ids and facts mean nothing and are left out when told."""
+
+    recorded_at: datetime
+    kind: str
+    record_id: str
+    summary: str
+    traceparent: str
+    ids: dict[str, str]
+    facts: dict[str, str]
+
+
+async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """Everything this service knows of the quotes and movements that carry one of the ids, oldest first."""
+    wanted = list(dict.fromkeys(ids))
+    rows = [_movement(row) for row in await database.fetch(_MOVEMENTS, wanted, limit)]
+    quote_ids = sorted(row["quote_id"] for row in await database.fetch(_QUOTE_IDS, wanted, limit))
+    if quote_ids:
+        for row in await database.fetch(_QUOTES, quote_ids):
+            rows += _quote(row)
+        consumptions = await database.fetch(_CONSUMPTIONS, quote_ids)
+        for row in consumptions:
+            rows += _consumption(row)
+        trade_ids = [row["trade_id"] for row in consumptions]
+        rows += [_terminal_event(row) for row in await database.fetch(_TERMINAL_EVENTS, trade_ids)]
+    return sorted(rows, key=lambda row: row.recorded_at)[:limit]
+
+
+def _quote(row: Record) -> list[JourneyRow]:
+    """The quote's making, and its end where that is not a consumption."""
+    ids = {
+        "quote": row["quote_id"],
+        "request": row["request_id"],
+        "organization": row["organization_id"],
+        "client_reference": row["client_reference"],
+    }
+    fiat = f"{format_amount(row['fiat_amount'], row['fiat_currency'])} {row['fiat_currency']}"
+    crypto = f"{format_amount(row['crypto_amount'], row['crypto_currency'])} {row['crypto_currency']}"
+    facts = {
+        "status": "active",
+        "pool": row["pool_id"],
+        "side": row["side"],
+        "fiat": fiat,
+        "crypto": crypto,
+        "rate": format_decimal(row["rate"], _RATE_DIGITS),
+        "spread_bps": str(row["spread_bps"]),
+        "fee_bps": str(row["fee_bps"]),
+        "fee": f"{format_amount(row['fee_amount'], row['fiat_currency'])} {row['fiat_currency']}",
+        "network": row["network"],
+        "expires_at": row["expires_at"].isoformat(),
+    }
+    made = f"firm {row['side']} quote: {fiat} for {crypto}"
+    rows = [JourneyRow(row["created_at"], "quote", row["quote_id"], made, row["traceparent"], ids, facts)]
+    if row["rejected_at"] is not None:
+        rows.append(
+            JourneyRow(
+                row["rejected_at"], "quote", row["quote_id"], "quote rejected", row["rejection_traceparent"],
+                {**ids, "request": row["rejection_request_id"]}, {"status": "rejected"},
+            )
+        )  # fmt: skip
+    elif row["expired"] and not row["consumed"]:
+        rows.append(
+            JourneyRow(row["expires_at"], "quote", row["quote_id"], "quote expired", "", ids, {"status": "expired"})
+        )
+    return rows
+
+
+def _consumption(row: Record) -> list[JourneyRow]:
+    """What a trade id was answered, and that it was given back."""
+    ids = {
+        "trade": row["trade_id"],
+        "quote": row["quote_id"],
+        "request": row["request_id"],
+        "organization": row["organization_id"],
+    }
+
+    def line(moment: datetime, summary: str, status: str) -> JourneyRow:
+        facts = {"status": status, "refusal_reason": row["refusal_reason"] or ""}
+        return JourneyRow(moment, "quote", row["quote_id"], summary, row["traceparent"], ids, facts)
+
+    if row["outcome"] == "refused":
+        return [line(row["created_at"], f"consumption refused: {row['refusal_reason']}", "refused")]
+    if row["outcome"] == "consumed":
+        return [line(row["created_at"], "quote consumed", "consumed")]
+    undone = line(row["given_back_at"], "consumption given back", "given_back")
+    if row["given_back_at"] == row["created_at"]:
+        return [undone]
+    return [line(row["created_at"], "quote consumed", "consumed"), undone]
+
+
+def _terminal_event(row: Record) -> JourneyRow:
+    return JourneyRow(
+        recorded_at=row["created_at"],
+        kind="event",
+        record_id=row["event_id"],
+        summary=f"inventory of {row['pool_id']} follows pool.transaction.{row['status']}",
+        traceparent=row["traceparent"],
+        ids={
+            "event": row["event_id"],
+            "trade": row["trade_id"],
+            "quote": row["quote_id"],
+            "request": row["request_id"],
+        },
+        facts={
+            "type": f"pool.transaction.{row['status']}",
+            "crypto_total_change": str(row["crypto_total"]),
+            "fiat_total_change": str(row["fiat_total"]),
+            "business_date": row["business_date"].isoformat(),
+        },
+    )
+
+
+def _movement(row: Record) -> JourneyRow:
+    amount = f"{format_amount(row['amount'], row['currency'])} {row['currency']}"
+    published = row["published_at"]
+    return JourneyRow(
+        recorded_at=row["created_at"],
+        kind="event",
+        record_id=row["event_id"],
+        summary=f"treasury moved {amount} into {row['pool_id']}" + ("" if published else ", not published yet"),
+        traceparent=row["traceparent"],
+        ids={
+            "event": row["event_id"],
+            "request": row["request_id"],
+            "movement": row["movement_id"],
+            "organization": "treasury",
+        },
+        facts={
+            "type": row["type"],
+            "topic": row["topic"],
+            "pool": row["pool_id"],
+            "amount": amount,
+            "business_date": row["business_date"].isoformat(),
+            "published_at": published.isoformat() if published else "",
+        },
+    )
