@@ -1,0 +1,1 @@
+"""The quote service on a real PostgreSQL: every promise about quotes and inventory, raced and repeated."""
