@@ -1,0 +1,70 @@
+"""Owns a scan from paths to report: what was found, how much was read, and what could not be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from poolctl.keyscan.contents import Contents
+from poolctl.keyscan.match import find_keys, redacted
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A secret key and where it lies. The key itself is not kept: a report must not be the next leak."""
+
+    path: str
+    line: int
+    mode: str
+    redacted: str
+
+    @property
+    def place(self) -> str:
+        """As editors and terminals like it."""
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a scan found. It is `ok` only when it found nothing and has read everything."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    read_count: int = 0
+    read_bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is evidence that no secret key lies there."""
+        return not self.findings and not self.unread
+
+    def document(self) -> dict[str, Any]:
+        """As JSON tells it."""
+        return {
+            "ok": self.ok,
+            "findings": [
+                {"path": found.path, "line": found.line, "mode": found.mode, "key": found.redacted}
+                for found in self.findings
+            ],
+            "notRead": self.unread,
+            "filesRead": self.read_count,
+            "bytesRead": self.read_bytes,
+        }
+
+
+def scan_paths(paths: Sequence[Path]) -> Report:
+    """Searches everything at and below the paths. Reads only, and reaches out to nobody."""
+    report = Report()
+    contents = Contents(report.unread)
+    for path in paths:
+        for place, chunks in contents.of(path):
+            report.read_count += 1
+            for match in find_keys(_counted(chunks, report)):
+                report.findings.append(Finding(place, match.line, match.key[3:7], redacted(match.key)))
+    return report
+
+
+def _counted(chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:
+    for chunk in chunks:
+        report.read_bytes += len(chunk)
+        yield chunk
