@@ -7,8 +7,9 @@ batch into the requests it was shared with.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
-from poolkit.telemetry.spanstore import StoredSpan
+from poolkit.telemetry.spanstore import StoredSpan, spans_mentioning
 
 SpanKey = tuple[str, str]
 BATCH_SIZE = "pools.batch_size"
@@ -36,6 +37,17 @@ class _Index:
                 self.children[parent].append(span)
             for link in span.links:
                 self.linkers[link].append(span)
+
+
+def read_request(directory: Path, request_id: str) -> list[StoredSpan]:
+    """The request's spans in the span store. Each pass reads what the one before pointed at, until nothing is new."""
+    texts = {f'"{request_id}"'}
+    while True:
+        found = spans_of_request(spans_mentioning(directory, texts), request_id)
+        traces = {span.trace_id for span in found} | {trace_id for span in found for trace_id, _ in span.links}
+        if traces <= texts:
+            return found
+        texts |= traces
 
 
 def spans_of_request(spans: Iterable[StoredSpan], request_id: str) -> list[StoredSpan]:

@@ -5,6 +5,7 @@ A span hangs below its parent; one that has none here hangs below the span it po
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from poolctl.tracing.collect import BATCH_SIZE, SpanKey, key_of, parent_key
 from poolkit.telemetry.spanstore import StoredSpan
@@ -22,6 +23,8 @@ class SpanNode:
     """Whether it began after what it hangs below had ended, so that nobody waited for it."""
     gap_ns: int = 0
     """How long nothing beside or above it had happened when it began; 0 for a root."""
+    depth: int = 0
+    """How many spans it hangs below."""
 
     @property
     def duration_ns(self) -> int:
@@ -32,6 +35,31 @@ class SpanNode:
         """How many items the batch had that this span is about; None where it is about one thing."""
         size = self.span.attributes.get(BATCH_SIZE)
         return int(size) if size is not None else None
+
+    def document(self, began_ns: int) -> dict[str, Any]:
+        """The span as JSON tells it; times in milliseconds, `startMs` since the first span began."""
+        span = self.span
+        return {
+            "traceId": span.trace_id,
+            "spanId": span.span_id,
+            "parentSpanId": span.parent_span_id or None,
+            "depth": self.depth,
+            "name": span.name,
+            "kind": span.kind,
+            "service": span.service,
+            "processId": span.process_id,
+            "requestId": span.request_id or None,
+            "startTimeUnixNano": span.start_ns,
+            "startMs": round((span.start_ns - began_ns) / 1e6, 3),
+            "durationMs": round(self.duration_ns / 1e6, 3),
+            "gapMs": round(self.gap_ns / 1e6, 3),
+            "linked": self.linked,
+            "later": self.later,
+            "error": span.error or None,
+            "attributes": span.attributes,
+            "events": span.events,
+            "links": [{"traceId": trace_id, "spanId": span_id} for trace_id, span_id in span.links],
+        }
 
 
 def build_tree(spans: Iterable[StoredSpan]) -> list[SpanNode]:
@@ -50,6 +78,9 @@ def build_tree(spans: Iterable[StoredSpan]) -> list[SpanNode]:
         nodes[above].children.append(node)
     for node in nodes.values():
         _measure_gaps(node)
+    for node in walk(roots):
+        for child in node.children:
+            child.depth = node.depth + 1
     return roots
 
 
