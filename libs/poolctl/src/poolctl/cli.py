@@ -14,6 +14,15 @@ COMMANDS = {
     "up": "poolctl.commands.up",
     "down": "poolctl.commands.down",
     "status": "poolctl.commands.status",
+    "demo": "poolctl.commands.demo",
+    "partner": "poolctl.commands.partner",
+    "key": "poolctl.commands.key",
+    "source": "poolctl.commands.source",
+    "payin": "poolctl.commands.payin",
+    "journey": "poolctl.commands.journey",
+    "trace": "poolctl.commands.trace",
+    "deliveries": "poolctl.commands.deliveries",
+    "load": "poolctl.commands.load",
 }
 
 

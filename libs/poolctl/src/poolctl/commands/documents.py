@@ -1,0 +1,117 @@
+"""Owns the JSON that commands make of answers: camelCase keys, lower-case enum names, null for what is unset."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pools.gateway.v1 import admin_pb2
+from pools.types.v1 import types_pb2
+from pools.webhook_ingest.v1 import webhook_ingest_pb2
+
+Document = dict[str, Any]
+
+
+def time_text(moment: Timestamp) -> str | None:
+    """RFC 3339 in UTC with microseconds; None where the moment is not set."""
+    if not moment.seconds and not moment.nanos:
+        return None
+    instant = datetime.fromtimestamp(moment.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{instant}.{moment.nanos // 1_000:06d}Z"
+
+
+def entitlement(row: admin_pb2.Entitlement) -> Document:
+    """What an organization may do."""
+    return {
+        "organizationId": row.organization_id,
+        "mode": _word(types_pb2.Mode.Name(row.mode), "MODE_"),
+        "status": _word(admin_pb2.EntitlementStatus.Name(row.status), "ENTITLEMENT_STATUS_"),
+        "kyc": _word(admin_pb2.KycStatus.Name(row.kyc_status), "KYC_STATUS_"),
+        "tier": row.tier,
+        "allowedPools": list(row.pool_ids),
+        "offRamp": row.off_ramp_enabled,
+        "balanceGate": row.balance_gate_enabled,
+        "notionalCaps": {cap.currency: cap.amount for cap in row.notional_caps},
+    }
+
+
+def api_key(row: admin_pb2.ApiKey) -> Document:
+    """What is kept of a key."""
+    return {
+        "keyId": row.key_id,
+        "organizationId": row.organization_id,
+        "kind": _word(admin_pb2.KeyKind.Name(row.kind), "KEY_KIND_"),
+        "label": row.label,
+        "createdAt": time_text(row.create_time),
+        "revokedAt": time_text(row.revoke_time),
+    }
+
+
+def source(row: webhook_ingest_pb2.Source, webhooks: str) -> Document:
+    """Someone who may post webhooks, and where to."""
+    return {
+        "name": row.name,
+        "url": webhooks + row.path,
+        "kinds": list(row.kinds),
+        "activeSecrets": row.active_secret_count,
+        "createdAt": time_text(row.create_time),
+    }
+
+
+def delivery(row: admin_pb2.Delivery) -> Document:
+    """One event on its way to one endpoint, without its body."""
+    return {
+        "deliveryId": row.delivery_id,
+        "eventId": row.event_id,
+        "organizationId": row.organization_id,
+        "endpointId": row.endpoint_id,
+        "type": row.type,
+        "state": _word(admin_pb2.DeliveryState.Name(row.state), "DELIVERY_STATE_"),
+        "attempts": row.attempt_count,
+        "lastStatusCode": row.last_status_code or None,
+        "bodySha256": row.body_sha256,
+        "createdAt": time_text(row.create_time),
+        "deliveredAt": time_text(row.deliver_time),
+    }
+
+
+def journey(identifier: str, answer: admin_pb2.FindJourneyResponse) -> Document:
+    """Everything that happened to an id, in time order."""
+    return {
+        "id": identifier,
+        "record": _product_record(answer.record) if answer.HasField("record") else None,
+        "records": [_journey_record(row) for row in answer.records],
+        "traceIds": list(answer.trace_ids),
+        "missingServices": list(answer.missing_services),
+    }
+
+
+def _journey_record(row: types_pb2.JourneyRecord) -> Document:
+    return {
+        "time": time_text(row.record_time),
+        "service": row.service,
+        "kind": row.kind,
+        "id": row.record_id,
+        "summary": row.summary,
+        "ids": dict(row.ids),
+        "facts": dict(row.facts),
+        "traceparent": row.traceparent or None,
+    }
+
+
+def _product_record(row: admin_pb2.ProductRecord) -> Document:
+    # Exactly the eight fields of the page's example, under its names.
+    return {
+        "product_area": row.product_area,
+        "partner_reference": row.partner_reference,
+        "pool_id": row.pool_id,
+        "quote_id": row.quote_id,
+        "transact_id": row.transact_id or None,
+        "status": row.status,
+        "request_id": row.request_id,
+        "reconciliation_state": row.reconciliation_state,
+    }
+
+
+def _word(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lower()

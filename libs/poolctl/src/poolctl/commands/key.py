@@ -1,0 +1,129 @@
+"""Owns `poolctl key`: the keys of partners, and the search for leaked ones."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poolctl.commands import documents
+from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.commands.partner import Organization, chosen
+from poolctl.screen import console, show_fields, table
+from poolctl.session import Session, ask
+from pools.gateway.v1 import admin_pb2
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Makes, lists, revokes and finds API keys.\n\nExample: poolctl key list org_01HZY0",
+)
+_PAGE_SIZE = 100
+
+
+@app.command("create")
+def create(
+    organization: Organization,
+    kind: Annotated[
+        str, typer.Option(metavar="secret|publishable", help="Publishable keys may only list pools.")
+    ] = "secret",
+    label: Annotated[str, typer.Option(help="For people; appears in the request log and in records.")] = "poolctl",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Makes a key, shown this once; only a keyed hash of it is kept.
+
+    Example: poolctl key create org_01HZY0 --label checkout
+    """
+    number = chosen("--kind", kind, {"publishable": 1, "secret": 2, "pk": 1, "sk": 2})
+    request = admin_pb2.CreateKeyRequest(organization_id=organization, kind=number, label=label)
+
+    async def question(session: Session) -> documents.Document:
+        made = await session.gateway.admin.CreateKey(request)
+        return {**documents.api_key(made.api_key), "key": made.plaintext_key}
+
+    document = ask(data_dir, question)
+    if as_json:
+        print_json(document)
+        return
+    show_fields(document)
+    typer.echo("The key is not shown again.", err=True)
+
+
+@app.command("list")
+def list_keys(organization: Organization, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
+    """Lists an organization's keys, newest first, without the keys themselves.
+
+    Example: poolctl key list org_01HZY0
+    """
+
+    async def question(session: Session) -> list[documents.Document]:
+        rows: list[documents.Document] = []
+        token = ""
+        while True:
+            page = await session.gateway.admin.ListKeys(
+                admin_pb2.ListKeysRequest(organization_id=organization, page_size=_PAGE_SIZE, page_token=token)
+            )
+            rows += [documents.api_key(row) for row in page.api_keys]
+            token = page.next_page_token
+            if not token:
+                return rows
+
+    rows = ask(data_dir, question)
+    if as_json:
+        print_json({"keys": rows})
+        return
+    shown = table("key", "kind", "label", "created", "revoked")
+    for row in rows:
+        shown.add_row(row["keyId"], row["kind"], row["label"], row["createdAt"], row["revokedAt"] or "")
+    console().print(shown)
+
+
+@app.command("revoke")
+def revoke(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, key_…; never the key itself.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Revokes a key for good; every replica refuses it within 2 s. Revoking it again changes nothing.
+
+    Example: poolctl key revoke key_01HZY0
+    """
+
+    async def question(session: Session) -> documents.Document:
+        answer = await session.gateway.admin.RevokeKey(admin_pb2.RevokeKeyRequest(key_id=key))
+        return documents.api_key(answer.api_key)
+
+    document = ask(data_dir, question)
+    if as_json:
+        print_json(document)
+    else:
+        show_fields(document)
+
+
+@app.command("scan")
+def scan(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, folders, archives, repositories.")],
+    as_json: Json = False,
+) -> None:
+    """Searches for leaked secret keys, offline; exits 1 when it finds one, or could not read something.
+
+    Looks into archives, compressed files and the history of git repositories. A key's checksum tells it from noise.
+
+    Example: poolctl key scan dist/ app.ipa .git
+    """
+    from poolctl.keyscan.scan import scan_paths
+
+    report = scan_paths(paths)
+    if as_json:
+        print_json(report.document())
+    else:
+        for finding in report.findings:
+            print(f"{finding.place}: {finding.redacted}")
+        for trouble in report.unread:
+            typer.echo(f"not read: {trouble}", err=True)
+        count = len(report.findings)
+        found = "no secret key" if not count else f"{count} secret key{'s' if count > 1 else ''}"
+        typer.echo(f"{found} in {report.read_count:,} files ({report.read_bytes / 1e6:,.1f} MB)", err=True)
+    if not report.ok:
+        raise typer.Exit(1)
