@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Protocol
@@ -144,6 +144,8 @@ class ProgramPart:
         )
         try:
             await self._wait_until_ready()
+            if self.program.prepare is not None:
+                await self._prepare(self.program.prepare)
         except BaseException:
             await self.process.stop()
             raise
@@ -162,6 +164,17 @@ class ProgramPart:
                     "It is not ready while its database or broker is out of reach; its log says which.",
                 )
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _prepare(self, prepare: Callable[[Wiring], Awaitable[None]]) -> None:
+        try:
+            await prepare(self._wiring)
+        except Exception as failure:
+            raise StackError(
+                f"{self.name} is ready but refused what the stack asks of it: {failure}",
+                advice="The end of its log says more.",
+                log=self.process.log,
+                tail=self.process.tail(),
+            ) from failure
 
     def _check_installed(self) -> None:
         package = self.program.module.partition(".")[0]

@@ -4,7 +4,7 @@ A program is a row. Whatever is true of all of them is said once, in `environmen
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from poolctl.stack.databases import migrator_url, runtime_url
@@ -51,6 +51,8 @@ class Program:
     """Each becomes POOLS_<PORT>_LISTEN; the first is the one shown."""
     database: str | None = None
     """Its database, migrated before it starts."""
+    prepare: Callable[[Wiring], Awaitable[None]] | None = None
+    """What the stack asks of it once it is ready; must be harmless to repeat."""
     start_wave: int = 1
     """Programs of one wave start together, after the waves before; they stop in their own order."""
     stop_wave: int = 0
@@ -97,6 +99,12 @@ def _sandbox(wiring: Wiring) -> dict[str, str]:
     }
 
 
+async def _register_sandbox(wiring: Wiring) -> None:
+    from poolctl.stack.sources import ensure_sandbox_sources
+
+    await ensure_sandbox_sources(wiring)
+
+
 SERVICES = (
     Program("quote", "quote", "pools-quote", database="quote", stop_wave=3),
     Program("ledger", "ledger", "pools-ledger", database="ledger", stop_wave=3),
@@ -108,6 +116,7 @@ SERVICES = (
         _webhook_ingest,
         ports=("grpc", "health", "metrics", "webhook"),
         database="webhook_ingest",
+        prepare=_register_sandbox,
         stop_wave=1,
     ),
     Program(
