@@ -1,0 +1,1 @@
+"""The quote service's rules: prices, orders, quotes, inventory; pure and quick."""
