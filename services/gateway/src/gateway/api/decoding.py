@@ -16,8 +16,8 @@ MESSAGE_LENGTH_MAX: Final = 300
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAME = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
-# How colleagues spell what partners send under another name.
-_SPELLINGS: Final = {"page_token": "cursor", "page_size": "limit"}
+# What the messages call by another name than JSON does.
+_NAMES: Final = {"cursor": "page_token", "limit": "page_size"}
 
 
 def decode_body(operation: Operation, body: bytes) -> Any:
@@ -46,30 +46,10 @@ def _unfit(error: msgspec.ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{message}. Correct it and send the request again.", field=field[:FIELD_LENGTH_MAX])
 
 
-def spelled_in_camel_case(error: DomainError) -> DomainError:
-    """The same error with its field as JSON spells it."""
-    return _respelled(error, _camel_case)
-
-
 def spelled_in_snake_case(error: DomainError) -> DomainError:
-    """The same error with its field as the messages spell it."""
-    return _respelled(error, _snake_case)
-
-
-def _respelled(error: DomainError, respell: Any) -> DomainError:
+    """The same error with its field as the messages of the contract spell it; within, fields are camelCase."""
     if not isinstance(error, InvalidRequest) or not error.field:
         return error
-    field = respell(error.field)
-    if field == error.field:
-        return error
-    return InvalidRequest(error.message.removeprefix(f"{error.field}: "), field=field)
-
-
-def _camel_case(field: str) -> str:
-    field = _SPELLINGS.get(field, field)
-    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), field)
-
-
-def _snake_case(field: str) -> str:
-    field = {name: spelling for spelling, name in _SPELLINGS.items()}.get(field, field)
-    return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", field)
+    name = _NAMES.get(error.field, error.field)
+    spelled = re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", name)
+    return InvalidRequest(error.message.removeprefix(f"{error.field}: "), field=spelled)

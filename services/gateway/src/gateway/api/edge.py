@@ -16,7 +16,7 @@ from gateway.app.call import Call
 from gateway.app.request_log import RequestLog
 from gateway.domain.gates import Caller, refusal_after_look_up, refusal_before_look_up
 from poolkit.context import current_request_id
-from poolkit.errors import IdempotencyKeyRequired, SecretKeyInBrowser
+from poolkit.errors import DomainError, IdempotencyKeyRequired, SecretKeyInBrowser
 from poolkit.rpc.deadlines import MARGIN_SECONDS, current_deadline
 from poolkit.rpc.status import domain_error
 from poolkit.telemetry.tracing import current_traceparent
@@ -73,17 +73,17 @@ class Edge:
                 raise IdempotencyKeyRequired
             answer = await operation.use_case(call, subject, request)
         except asyncio.CancelledError:
-            self.end(call, "cancelled", HTTP_STATUS_CLIENT_GONE)
+            self._end(call, "cancelled", HTTP_STATUS_CLIENT_GONE)
             raise
         except Exception as failure:
             error = domain_error(failure)
             if error is not failure:
                 log.error("call_failed", operation=operation.name, exc_info=failure)
-            self.end(call, error.reason.code, error.reason.http_status)
+            self._end(call, error.reason.code, error.reason.http_status)
             if error is failure:
                 raise
             raise error from failure
-        self.end(call, "ok", 200)
+        self._end(call, "ok", 200)
         return answer
 
     async def _admit(self, call: Call, operation: Operation, *, authorization: str, in_browser: bool) -> None:
@@ -105,8 +105,12 @@ class Edge:
             )
         raise refusal
 
-    def end(self, call: Call, outcome: str, http_status: int) -> None:
-        """Notes how the call ended and hands its row to the request log."""
+    def refused(self, call: Call, refusal: DomainError) -> DomainError:
+        """The refusal of a call that came no further than its arrival, on record."""
+        self._end(call, refusal.reason.code, refusal.reason.http_status)
+        return refusal
+
+    def _end(self, call: Call, outcome: str, http_status: int) -> None:
         call.outcome = outcome
         call.http_status = http_status
         call.ended = time.perf_counter()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.routing import Route, Router
 
-from gateway.api.decoding import decode_body, decode_fields, spelled_in_camel_case
+from gateway.api.decoding import decode_body, decode_fields
 from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
 from poolkit.errors import (
@@ -90,11 +90,9 @@ class _Endpoint:
         load.in_flight += 1
         try:
             if operation is None:
-                refusal = MethodNotAllowed() if self._operations else NotFound("path")
-                self._edge.end(call, refusal.reason.code, refusal.reason.http_status)
-                raise refusal
+                raise self._edge.refused(call, MethodNotAllowed() if self._operations else NotFound("path"))
             if load.in_flight > IN_FLIGHT_MAX:
-                raise Overloaded
+                raise self._edge.refused(call, Overloaded())
             # Shared HTTP metrics name a request by its endpoint.
             scope["endpoint"] = operation
             headers = dict(scope["headers"])
@@ -113,7 +111,7 @@ class _Endpoint:
             given: Sequence[Header] = (*cors, _REPLAYED) if call.replayed else cors
             await _send(send, 200, (_JSON, (b"content-length", b"%d" % len(body)), *given), body)
         except DomainError as error:
-            await self._refuse(send, spelled_in_camel_case(error), call.request_id, cors)
+            await self._refuse(send, error, call.request_id, cors)
         finally:
             load.in_flight -= 1
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.app.ports import EntryPage
+from gateway.outbound.refusals import as_partners_spell
 from poolkit.context import CallContext
+from poolkit.errors import InvalidRequest
 from poolkit.rpc.convert import from_context
 from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 
@@ -21,7 +23,10 @@ class LedgerClient:
         request = ledger_pb2.ListEntriesRequest(
             context=from_context(context), currency=currency, page_size=limit, page_token=cursor
         )
-        response = await self._stub.ListEntries(request, timeout=context.remaining())
+        try:
+            response = await self._stub.ListEntries(request, timeout=context.remaining())
+        except InvalidRequest as error:
+            raise as_partners_spell(error) from error
         return EntryPage(currency, response.balance.available.amount, response.entries, response.next_page_token)
 
     async def ensure_funding_references(self, context: CallContext, currencies: Sequence[str]) -> dict[str, str]:

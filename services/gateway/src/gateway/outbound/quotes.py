@@ -10,10 +10,11 @@ from typing import Final
 
 from gateway.domain.quote_terms import QuoteTerms
 from gateway.outbound.batches import BatchRpc, fill_context
+from gateway.outbound.refusals import refused
 from poolkit.batching import Batcher
 from poolkit.context import CallContext
 from poolkit.errors import DeadlineExceeded, DomainError
-from poolkit.rpc.convert import MODES, error_from_refusal
+from poolkit.rpc.convert import MODES
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 from pools.types.v1 import types_pb2
 
@@ -112,4 +113,4 @@ class QuoteClient:
 
 
 def _quotes(results: Sequence[quote_pb2.QuoteResult]) -> list[types_pb2.Quote | DomainError]:
-    return [error_from_refusal(result.refusal) if result.HasField("refusal") else result.quote for result in results]
+    return [refused(result.refusal) if result.HasField("refusal") else result.quote for result in results]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from gateway.app.ports import Acceptance
 from gateway.outbound.batches import BatchRpc, fill_context
+from gateway.outbound.refusals import refused
 from poolkit.context import CallContext
 from poolkit.errors import DomainError
-from poolkit.rpc.convert import MODES, error_from_refusal, from_money
+from poolkit.rpc.convert import MODES, from_money
 from pools.trade.v1 import trade_pb2, trade_pb2_grpc
 from pools.types.v1 import types_pb2
 
@@ -69,7 +70,7 @@ class TradeClient:
                 item.notional_caps.extend([from_money(cap) for cap in entitlement.notional_caps])
         response = await self._stub.TransactQuotes(request, timeout=seconds)
         return [
-            error_from_refusal(result.refusal) if result.HasField("refusal") else (result.trade, result.replayed)
+            refused(result.refusal) if result.HasField("refusal") else (result.trade, result.replayed)
             for result in response.results
         ]
 
@@ -89,4 +90,4 @@ class TradeClient:
 
 
 def _trades(results: Sequence[trade_pb2.TradeResult]) -> list[types_pb2.Trade | DomainError]:
-    return [error_from_refusal(result.refusal) if result.HasField("refusal") else result.trade for result in results]
+    return [refused(result.refusal) if result.HasField("refusal") else result.trade for result in results]

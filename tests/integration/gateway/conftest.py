@@ -1,0 +1,33 @@
+"""One gateway whose colleagues are out of reach, for all that it decides alone."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from poolctl.stack.kafka import Kafka
+from poolkit.kafka import ensure_topics
+from tests.integration.databases import RunningPostgres
+from tests.integration.gateway.house import RunningGateway, start_gateway
+
+
+@pytest.fixture(scope="session")
+async def bootstrap(kafka: Kafka) -> str:
+    """The broker's address, with every topic made."""
+    await ensure_topics(kafka.bootstrap, "test")
+    return kafka.bootstrap
+
+
+@pytest.fixture(scope="session")
+async def alone(postgres: RunningPostgres, bootstrap: str) -> AsyncIterator[RunningGateway]:
+    """A gateway without colleagues."""
+    async with AsyncExitStack() as stack:
+        yield await start_gateway(stack, postgres, bootstrap)
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A partner's HTTP client."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        yield client

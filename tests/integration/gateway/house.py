@@ -1,0 +1,129 @@
+"""The gateway and the services behind it, each with its own database and ports, running inside the test's own loop."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
+from gateway.main import build as build_gateway
+from gateway.settings import GatewaySettings
+from gateway.store import access
+from poolctl.stack.ports import free_port
+from poolkit.context import CallContext
+from poolkit.database import Database
+from poolkit.ids import new_id
+from poolkit.rpc.channels import open_channel
+from poolkit.security import hash_key, new_api_key, new_encryption_key
+from poolkit.service import Runtime
+from poolkit.settings import ServiceSettings
+from pools_contracts.gateway import GatewayClient
+from tests.integration.databases import RunningPostgres
+
+PEPPER = "a pepper that only tests know"
+TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00"
+POOLS = ("EUR-USDC", "EUR-USDT", "GBP-USDT")
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+@dataclass(frozen=True)
+class Partner:
+    """An organization with its keys."""
+
+    organization_id: str
+    secret_key: str
+    publishable_key: str
+    funding_references: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def running(
+    service: str, settings: S, build: Callable[[Runtime[S]], Awaitable[None]]
+) -> AsyncIterator[Runtime[S]]:
+    """The service in this loop, stopped in its own order at the end."""
+    runtime = Runtime(service, settings)
+    try:
+        await runtime.start(build)
+        yield runtime
+    finally:
+        await runtime.stop()
+
+
+class RunningGateway:
+    """A gateway that takes calls, with what a test needs to look behind it."""
+
+    def __init__(self, runtime: Runtime[GatewaySettings], admin_database: Database) -> None:
+        self.runtime = runtime
+        self.database = admin_database
+        settings = runtime.settings
+        self.rest = f"http://{settings.partner_rest_listen}"
+        self.partner = GatewayClient(open_channel(settings.partner_grpc_listen, "test"))
+        self.internal = GatewayClient(open_channel(settings.grpc_listen, "test"))
+
+    async def close(self) -> None:
+        """Closes what the test has opened, not the service."""
+        await self.partner.close()
+        await self.internal.close()
+        await self.database.close()
+
+    async def new_partner(self, change: EntitlementChange | None = None, *, entitled: bool = True) -> Partner:
+        """An organization written straight into the tables, which needs no colleague."""
+        organization_id = new_id("org")
+        own = CallContext("req_test", organization_id, "test", TRACEPARENT)
+        entitlement = Entitlement(
+            organization_id, "test", EntitlementStatus.ACTIVE, KycStatus.APPROVED, "standard", POOLS, False, True
+        )
+        keys: dict[KeyKind, str] = {kind: new_api_key(kind.value, "test") for kind in KeyKind}
+        async with self.database.transaction() as unit:
+            await access.insert_organization(unit, own, "Test")
+            if entitled:
+                await access.write_entitlement(unit, own, entitlement.changed(change or EntitlementChange()))
+            for kind, key in keys.items():
+                await access.insert_key(
+                    unit,
+                    own,
+                    key_id=new_id("key"),
+                    kind=kind,
+                    label=f"{kind.name.lower()} key",
+                    key_hash=hash_key(key, PEPPER.encode()),
+                )
+            await unit.commit()
+        return Partner(organization_id, keys[KeyKind.SECRET], keys[KeyKind.PUBLISHABLE])
+
+
+def settings_of(url: str, bootstrap: str, **others: Any) -> dict[str, Any]:
+    """What every service is told."""
+    return {
+        "mode": "test",
+        "database_url": url,
+        "kafka_bootstrap": bootstrap,
+        "drain_seconds": 3.0,
+        "grpc_listen": f"127.0.0.1:{free_port()}",
+        **others,
+    }
+
+
+async def start_gateway(
+    stack: AsyncExitStack, postgres: RunningPostgres, bootstrap: str, **addresses: Any
+) -> RunningGateway:
+    """A gateway with a database of its own. A colleague without an address is out of reach."""
+    url = await postgres.fresh_database("gateway")
+    nowhere = f"127.0.0.1:{free_port()}"
+    colleagues = ("quote_address", "trade_address", "ledger_address", "webhook_ingest_address")
+    settings = GatewaySettings(
+        **settings_of(
+            url,
+            bootstrap,
+            partner_grpc_listen=f"127.0.0.1:{free_port()}",
+            partner_rest_listen=f"127.0.0.1:{free_port()}",
+            key_pepper=PEPPER,
+            encryption_key=new_encryption_key(),
+            allow_private_endpoints=True,
+            **{**dict.fromkeys(colleagues, nowhere), **addresses},
+        )
+    )
+    runtime = await stack.enter_async_context(running("gateway", settings, build_gateway))
+    gateway = RunningGateway(runtime, Database(postgres.admin_url(url), application_name="test", pool_size=2))
+    stack.push_async_callback(gateway.close)
+    return gateway
