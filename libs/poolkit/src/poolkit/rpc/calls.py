@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from poolkit.context import current_request_id
-from poolkit.errors import DeadlineExceeded, DomainError, Internal, Overloaded
+from poolkit.errors import DeadlineExceeded, DomainError, Internal, Overloaded, Unavailable
 from poolkit.ids import accept_request_id
 from poolkit.rpc.deadlines import current_deadline
 from poolkit.rpc.status import domain_error, status_code, trailers
@@ -26,13 +26,18 @@ log = structlog.get_logger(__name__)
 
 
 class Load:
-    """How many calls a server is serving, and how many at most before it refuses more as `overloaded`."""
+    """How many calls a server is serving, how many at most before it refuses more, and whether it is about to stop."""
 
-    __slots__ = ("in_flight", "in_flight_max")
+    __slots__ = ("in_flight", "in_flight_max", "stopping")
 
     def __init__(self, in_flight_max: int) -> None:
         self.in_flight = 0
         self.in_flight_max = in_flight_max
+        self.stopping = False
+
+
+class Stopping(Unavailable):
+    """The server is about to stop and has begun nothing: another replica may be asked at once."""
 
 
 class ServedMethod:
@@ -129,7 +134,10 @@ class ServedMethod:
             if left <= 0:
                 raise DeadlineExceeded
             current_deadline.set(time.time() + left)
-        if self._load.in_flight > self._load.in_flight_max:
+        load = self._load
+        if load.stopping:
+            raise Stopping("It is about to stop, and nothing was begun.")
+        if load.in_flight > load.in_flight_max:
             raise Overloaded
         return request_id, enter_call(self._name, traceparent, trusted=not self._edge)
 
@@ -149,7 +157,7 @@ class ServedMethod:
         self._observe(code, started)
         request_id = request_id or current_request_id.get()
         message = f"{error.message} Request id: {request_id}." if isinstance(error, Internal) else error.message
-        await context.abort(code, message, trailers(error, request_id))
+        await context.abort(code, message, trailers(error, request_id, ask_again=isinstance(error, Stopping)))
 
     def _observe(self, code: grpc.StatusCode, started: float) -> None:
         RPC_SERVER_DURATION.labels(self._service, self._method, code.name).observe(time.perf_counter() - started)
@@ -157,8 +165,8 @@ class ServedMethod:
     def _log(self, error: DomainError, failure: Exception) -> None:
         if isinstance(error, Internal) and not isinstance(failure, Internal):
             log.error("rpc_failed", rpc=self._name, exc_info=failure)
-        elif error.reason.http_status >= 500 and not isinstance(error, Overloaded):
-            # Overload alone gets no line a call: it would add to the load, and the metric counts it.
+        elif error.reason.http_status >= 500 and not isinstance(error, Overloaded | Stopping):
+            # These get no line a call: it would add to the load, and the metric counts them.
             log.warning("rpc_refused", rpc=self._name, reason=error.reason.code, exc_info=failure.__cause__)
         else:
             log.debug("rpc_refused", rpc=self._name, reason=error.reason.code)

@@ -1,5 +1,6 @@
 """The gRPC server of a service: its methods surrounded once, health, reflection, limits and an orderly stop."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
@@ -15,6 +16,10 @@ from poolkit.telemetry.metrics import RPC_SERVER_IN_FLIGHT
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 METADATA_BYTES_MAX: Final = 16 * 1024
 IN_FLIGHT_MAX: Final = 4096
+# Long enough for every caller to be refused once, and to look elsewhere or to wait.
+REFUSING_SECONDS: Final = 0.1
+# For answers that are written but not yet sent.
+LINGER_SECONDS: Final = 0.3
 
 SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -104,8 +109,20 @@ class RpcServer:
         return self._load.in_flight
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no more calls, waits for those under way, and cancels what is left after `grace_seconds`."""
-        await self._server.stop(grace_seconds)
+        """Refuses more calls, waits for those under way, and cancels what is left after `grace_seconds`.
+
+        Calls are refused by us before gRPC stops: it ends those it holds but has not handed over as CANCELLED, which
+        tells a caller nothing and is not tried again.
+        """
+        self._load.stopping = True
+        clock = asyncio.get_running_loop().time
+        until = clock() + grace_seconds
+        refusing_until = min(until, clock() + REFUSING_SECONDS)
+        # Looking now and then, once in a process's life, is cheaper than an event that every call would have to set.
+        while clock() < refusing_until or (self._load.in_flight and clock() < until):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        # What is left now is late, or watches health for as long as it is let.
+        await self._server.stop(min(LINGER_SECONDS, grace_seconds))
 
 
 class _Recorder:

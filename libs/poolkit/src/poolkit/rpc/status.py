@@ -21,8 +21,11 @@ def status_code(error: DomainError) -> grpc.StatusCode:
     return _CODES[error.reason.code]
 
 
-def trailers(error: DomainError, request_id: str) -> Trailers:
-    """Trailing metadata that carries the whole error: google.rpc.Status with ErrorInfo, RequestInfo and RetryInfo."""
+def trailers(error: DomainError, request_id: str, *, ask_again: bool = False) -> Trailers:
+    """Trailing metadata that carries the whole error: google.rpc.Status with ErrorInfo, RequestInfo and RetryInfo.
+
+    With UNAVAILABLE it forbids the caller's gRPC to repeat the call by itself, unless it may `ask_again`.
+    """
     status = status_pb2.Status(code=status_code(error).value[0], message=error.message)
     info = error_details_pb2.ErrorInfo(
         reason=error.reason.error_info_reason, domain=ERROR_DOMAIN, metadata=error.metadata
@@ -34,7 +37,7 @@ def trailers(error: DomainError, request_id: str) -> Trailers:
         retry.retry_delay.seconds = error.retry_after_seconds
         status.details.add().Pack(retry)
     pairs: Trailers = ((_DETAILS_KEY, status.SerializeToString()), ("x-request-id", request_id))
-    if error.reason.grpc_code == "UNAVAILABLE":
+    if error.reason.grpc_code == "UNAVAILABLE" and not ask_again:
         # A server that was reached has decided: only broken connections are tried again by themselves, or every hop
         # would multiply the attempts of the one before.
         pairs = (*pairs, ("grpc-retry-pushback-ms", "-1"))
