@@ -56,12 +56,24 @@ def scan_paths(paths: Sequence[Path]) -> Report:
     """Searches everything at and below the paths. Reads only, and reaches out to nobody."""
     report = Report()
     contents = Contents(report.unread)
+    found: dict[tuple[str, str], Finding] = {}
     for path in paths:
         for place, chunks in contents.of(path):
             report.read_count += 1
             for match in find_keys(_counted(chunks, report)):
-                report.findings.append(Finding(place, match.line, match.key[3:7], redacted(match.key)))
+                for outer in _outside(place):
+                    # What is packed without compression shows through; the member's own place says more.
+                    found.pop((outer, match.key), None)
+                found.setdefault((place, match.key), Finding(place, match.line, match.key[3:7], redacted(match.key)))
+    report.findings = list(found.values())
     return report
+
+
+def _outside(place: str) -> Iterator[str]:
+    """The places that the place is packed into."""
+    while "!" in place:
+        place = place.rpartition("!")[0]
+        yield place
 
 
 def _counted(chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:

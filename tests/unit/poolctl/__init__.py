@@ -1,0 +1,1 @@
+"""The command line's pure parts: trees, figures, searches and the words it prints."""
