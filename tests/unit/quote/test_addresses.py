@@ -22,8 +22,7 @@ def refuses(address: str, network: str, mode: str = "live") -> bool:
     try:
         check_address(address, network, mode)
     except InvalidRequest as error:
-        assert error.field == "destinationAddress"
-        return True
+        return error.field == "destinationAddress"
     return False
 
 

@@ -71,7 +71,7 @@ def fiat_for(crypto: Fraction, t: Terms) -> Fraction:
         # One cent more would go into the fee, which is rounded up.
         (Side.ON_RAMP, "107.904010", False, Price(Decimal("100.02"), Decimal("107.904010"), Decimal("0.21"))),
         (Side.ON_RAMP, "1.00", True, Price(Decimal("1.00"), Decimal("1.070390"), Decimal("0.01"))),
-        (Side.OFF_RAMP, "100", False, Price(Decimal("91.65"), Decimal("100"), Decimal("0.19"))),
+        (Side.OFF_RAMP, "100", False, Price(Decimal("91.65"), Decimal(100), Decimal("0.19"))),
         (Side.OFF_RAMP, "91.65", True, Price(Decimal("91.65"), Decimal("99.996388"), Decimal("0.19"))),
     ],
 )
