@@ -4,8 +4,6 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from prometheus_client import Histogram
-
 from poolkit.context import current_request_id
 from poolkit.ids import accept_request_id
 from poolkit.rpc.deadlines import current_deadline
@@ -31,7 +29,6 @@ class Surroundings:
     def __init__(self, app: App, *, deadline_seconds: float) -> None:
         self._app = app
         self._deadline_seconds = deadline_seconds
-        self._durations: dict[tuple[str, int], Histogram] = {}
         self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +70,7 @@ class Surroundings:
                 span.set("http.route", _operation(scope))
                 span.set("http.response.status_code", status)
         finally:
-            self._observe(_operation(scope), status, time.perf_counter() - started)
+            HTTP_SERVER_DURATION.labels(_operation(scope), str(status)).observe(time.perf_counter() - started)
 
     def _complete(self, message: Message, request_id: str) -> None:
         headers = list(message.get("headers", ()))
@@ -82,12 +79,6 @@ class Surroundings:
         if self.draining:
             headers.append((b"connection", b"close"))
         message["headers"] = headers
-
-    def _observe(self, operation: str, status: int, seconds: float) -> None:
-        duration = self._durations.get((operation, status))
-        if duration is None:
-            duration = self._durations[operation, status] = HTTP_SERVER_DURATION.labels(operation, str(status))
-        duration.observe(seconds)
 
 
 def _operation(scope: Scope) -> str:

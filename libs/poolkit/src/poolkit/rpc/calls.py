@@ -54,7 +54,7 @@ class ServedMethod:
         self._service, _, self._method = self._name.partition("/")
         self._load = load
         self._edge = edge
-        # Looking a child up by its labels takes a lock and a tuple; success is looked up once.
+        # Looked up once: most calls succeed.
         self._ok = RPC_SERVER_DURATION.labels(self._service, self._method, "OK")
 
     def unary(self, handler: UnaryHandler) -> UnaryHandler:

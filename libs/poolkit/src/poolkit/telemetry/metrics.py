@@ -3,25 +3,22 @@
 from typing import Final
 
 import prometheus_client
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
-# Seconds. From a call answered out of memory to one that used up the partner's whole deadline.
-DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+from poolkit.telemetry.durations import DurationHistogram
 
-RPC_SERVER_DURATION: Final = Histogram(
+RPC_SERVER_DURATION: Final = DurationHistogram(
     "rpc_server_duration_seconds",
     "Time from a call's arrival to its answer, by gRPC code.",
     ("service", "method", "code"),
-    buckets=DURATION_BUCKETS,
 )
 RPC_SERVER_IN_FLIGHT: Final = Gauge(
     "rpc_server_in_flight", "Calls being served now, by the server's listening side.", ("server",)
 )
-HTTP_SERVER_DURATION: Final = Histogram(
+HTTP_SERVER_DURATION: Final = DurationHistogram(
     "http_server_duration_seconds",
     "Time from a request's arrival to the end of its answer, by operation and status.",
     ("operation", "status"),
-    buckets=DURATION_BUCKETS,
 )
 SERVICE_READY: Final = Gauge("service_ready", "1 while the service takes work, by what it needs.", ("dependency",))
 LOOP_RESTARTS: Final = Counter(
