@@ -20,10 +20,10 @@ async def bootstrap(kafka: Kafka) -> str:
 
 
 @pytest.fixture(scope="session")
-async def alone(postgres: RunningPostgres, bootstrap: str) -> AsyncIterator[RunningGateway]:
-    """A gateway without colleagues."""
+async def alone(postgres: RunningPostgres) -> AsyncIterator[RunningGateway]:
+    """A gateway without colleagues and without a broker."""
     async with AsyncExitStack() as stack:
-        yield await start_gateway(stack, postgres, bootstrap)
+        yield await start_gateway(stack, postgres)
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,19 @@ from poolkit.rpc.channels import open_channel
 from poolkit.security import hash_key, new_api_key, new_encryption_key
 from poolkit.service import Runtime
 from poolkit.settings import ServiceSettings
+from pools.quote.v1 import quote_pb2
+from pools.types.v1 import types_pb2
 from pools_contracts.gateway import GatewayClient
+from pools_contracts.quote import QuoteClient
+from quote.main import build as build_quote
+from quote.settings import QuoteSettings
 from tests.integration.databases import RunningPostgres
 
 PEPPER = "a pepper that only tests know"
 TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00"
-POOLS = ("EUR-USDC", "EUR-USDT", "GBP-USDT")
+ALL_POOLS = ("EUR-USDC", "EUR-USDT", "GBP-USDT", "USD-USDT")
+POOLS = ALL_POOLS[:3]
+"""What a partner may use unless a test says otherwise."""
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -104,17 +111,50 @@ def settings_of(url: str, bootstrap: str, **others: Any) -> dict[str, Any]:
     }
 
 
+async def start_quote(stack: AsyncExitStack, postgres: RunningPostgres, bootstrap: str) -> tuple[str, QuoteClient]:
+    """The quote service with the sandbox's pools, inventory and fresh rates: its address, and a client."""
+    url = await postgres.fresh_database("quote")
+    settings = QuoteSettings(**settings_of(url, bootstrap))
+    await stack.enter_async_context(running("quote", settings, build_quote))
+    client = QuoteClient(open_channel(settings.grpc_listen, "test"))
+    stack.push_async_callback(client.close)
+    context = types_pb2.RequestContext(request_id="req_test", mode=types_pb2.MODE_TEST, traceparent=TRACEPARENT)
+    movements = [
+        quote_pb2.TreasuryMovement(
+            context=context,
+            movement_id=f"{pool_id} {currency}",
+            pool_id=pool_id,
+            amount=types_pb2.Money(amount="1000000", currency=currency),
+        )
+        for pool_id in ALL_POOLS
+        for currency in pool_id.split("-")
+    ]
+    response = await client.admin.MoveTreasury(quote_pb2.MoveTreasuryRequest(movements=movements))
+    assert all(result.HasField("inventory") for result in response.results)
+    await publish_rates(client)
+    return settings.grpc_listen, client
+
+
+async def publish_rates(client: QuoteClient, *pool_ids: str, rate: str = "1.085000") -> None:
+    """Fresh rates, good for a minute."""
+    rates = [quote_pb2.Rate(pool_id=pool_id, rate=rate) for pool_id in pool_ids or ALL_POOLS]
+    for one in rates:
+        one.as_of_time.GetCurrentTime()
+    await client.admin.PublishRates(quote_pb2.PublishRatesRequest(rates=rates))
+
+
 async def start_gateway(
-    stack: AsyncExitStack, postgres: RunningPostgres, bootstrap: str, **addresses: Any
+    stack: AsyncExitStack, postgres: RunningPostgres, bootstrap: str = "", **addresses: Any
 ) -> RunningGateway:
-    """A gateway with a database of its own. A colleague without an address is out of reach."""
+    """A gateway with a database of its own. A colleague without an address is out of reach, and so may the broker be:
+    of two gateways on one broker each would get a part of the other's events."""
     url = await postgres.fresh_database("gateway")
     nowhere = f"127.0.0.1:{free_port()}"
     colleagues = ("quote_address", "trade_address", "ledger_address", "webhook_ingest_address")
     settings = GatewaySettings(
         **settings_of(
             url,
-            bootstrap,
+            bootstrap or nowhere,
             partner_grpc_listen=f"127.0.0.1:{free_port()}",
             partner_rest_listen=f"127.0.0.1:{free_port()}",
             key_pepper=PEPPER,

@@ -83,10 +83,10 @@ async def test_repeated_request_ids_each_have_their_row(alone: RunningGateway, h
 
 
 async def test_what_was_answered_before_a_drain_is_on_record_after_it(
-    postgres: RunningPostgres, bootstrap: str, http: httpx.AsyncClient
+    postgres: RunningPostgres, http: httpx.AsyncClient
 ) -> None:
     async with AsyncExitStack() as stack:
-        gateway = await start_gateway(stack, postgres, bootstrap)
+        gateway = await start_gateway(stack, postgres)
         admin = Database(
             postgres.admin_url(gateway.runtime.settings.database_url.get_secret_value()), application_name="test"
         )

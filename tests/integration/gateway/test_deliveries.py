@@ -1,0 +1,276 @@
+"""Webhooks out, from a stored event to a partner's endpoint: at least once, in time, and nobody in another's way."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from standardwebhooks import Webhook
+
+from gateway.app.deliveries import DeliverySender, receive_terminal_events
+from gateway.domain.deliveries import ClaimedDelivery, RetrySchedule, TerminalEvent
+from gateway.outbound.webhooks import WebhookPoster
+from gateway.store.deliveries import claim_due
+from gateway.store.endpoints import insert_endpoint
+from poolkit.context import CallContext
+from poolkit.database import Database
+from poolkit.ids import event_id, new_id
+from poolkit.security import Cipher, new_encryption_key, new_webhook_secret
+from tests.integration.databases import RunningPostgres
+from tests.integration.gateway.house import TRACEPARENT
+from tests.integration.gateway.receiver import Receiver, receiving
+from tests.waiting import eventually
+
+SCHEDULE = RetrySchedule((0, 0.05, 0.05), attempts_max=3, jitter=0.1)
+
+
+class Desk:
+    """A database of its own with the use cases on it."""
+
+    def __init__(self, database: Database, stack: AsyncExitStack, receiver: Receiver) -> None:
+        self.database = database
+        self.receiver = receiver
+        self.cipher = Cipher(new_encryption_key())
+        self._stack = stack
+
+    async def sender(self, schedule: RetrySchedule = SCHEDULE) -> DeliverySender:
+        """A sender at work until the test ends."""
+        poster = WebhookPoster(self.cipher, allow_private=True)
+        self._stack.push_async_callback(poster.close)
+        sender = DeliverySender(self.database, poster, schedule)
+        running = asyncio.create_task(sender.run())
+
+        async def stop() -> None:
+            running.cancel()
+            await asyncio.wait({running})
+            self.receiver.release.set()
+            await sender.drain()
+
+        self._stack.push_async_callback(stop)
+        return sender
+
+    async def endpoint(self, path: str, organization_id: str) -> str:
+        """An endpoint of the organization; its secret."""
+        secret = new_webhook_secret()
+        await self.database.execute(
+            "INSERT INTO organizations (organization_id, name, request_id, traceparent) VALUES ($1, 'x', 'r', 't')"
+            " ON CONFLICT DO NOTHING",
+            organization_id,
+        )
+        own = CallContext("req_test", organization_id, "test", TRACEPARENT)
+        assert await insert_endpoint(
+            self.database,
+            own,
+            endpoint_id=new_id("whk"),
+            url=self.receiver.url + path,
+            encrypted_secret=self.cipher.encrypt(secret),
+        )
+        return secret
+
+    def event(self, organization_id: str, kind: str = "pool.transaction.settled") -> TerminalEvent:
+        """A terminal event of a new trade."""
+        trade_id = new_id("pt", "test")
+        told = kind != "pool.transaction.returned"
+        return TerminalEvent(
+            event_id=event_id(trade_id, kind),
+            type=kind,
+            organization_id=organization_id,
+            trade_id=trade_id,
+            quote_id="pq_test_1",
+            client_reference="",
+            request_id="req_test",
+            traceparent=TRACEPARENT,
+            occurred_microseconds=1,
+            body=b'{"eventId":"..."}' if told else b"",
+            source="topic/0/1",
+        )
+
+    async def receive(self, *events: TerminalEvent) -> None:
+        """Stores and queues the events."""
+        await receive_terminal_events(self.database, events, SCHEDULE)
+
+    async def states(self) -> list[tuple[str, int]]:
+        """Each delivery's state and attempts, oldest first."""
+        rows = await self.database.fetch("SELECT state, attempt_count FROM deliveries ORDER BY delivery_id")
+        return [(row["state"], row["attempt_count"]) for row in rows]
+
+    def reach(self, *states: tuple[str, int]) -> Callable[[], Awaitable[bool]]:
+        """A condition: the deliveries stand so."""
+
+        async def reached() -> bool:
+            return await self.states() == list(states)
+
+        return reached
+
+
+@pytest.fixture
+async def desk(postgres: RunningPostgres) -> AsyncIterator[Desk]:
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(receiving())
+        database = Database(await postgres.fresh_database("gateway"), application_name="test", pool_size=6)
+        stack.push_async_callback(database.close)
+        yield Desk(database, stack, receiver)
+
+
+async def test_an_off_the_shelf_verifier_accepts_both_signatures(desk: Desk) -> None:
+    secret = await desk.endpoint("/hook", "org_1")
+    await desk.sender()
+    event = desk.event("org_1")
+    await desk.receive(event)
+    await eventually(desk.reach(("delivered", 1)), "the event is delivered")
+    [received] = desk.receiver.received
+    assert received.body == event.body
+    assert received.headers["webhook-id"] == event.event_id
+    Webhook(secret).verify(received.body, received.headers, json_parse=False)
+    fields = dict(part.split("=", 1) for part in received.headers["Pools-Signature"].split(","))
+    signed = fields["t"].encode() + b"." + received.body
+    assert fields["v1"] == hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    assert (received.headers["X-Request-Id"], received.headers["Content-Type"]) == ("req_test", "application/json")
+
+
+async def test_every_endpoint_of_the_organization_gets_its_own_and_no_other_does(desk: Desk) -> None:
+    for path, organization_id in (("/a", "org_1"), ("/b", "org_1"), ("/c", "org_2")):
+        await desk.endpoint(path, organization_id)
+    await desk.sender()
+    await desk.receive(desk.event("org_1"), desk.event("org_3"))
+    await eventually(desk.reach(("delivered", 1), ("delivered", 1)), "both are delivered")
+    assert sorted(received.path for received in desk.receiver.received) == ["/a", "/b"]
+
+
+async def test_an_event_received_again_and_again_is_delivered_once(desk: Desk) -> None:
+    await desk.endpoint("/hook", "org_1")
+    await desk.sender()
+    event = desk.event("org_1")
+    await asyncio.gather(*(desk.receive(event, event) for _ in range(10)))
+    await desk.receive(event)
+    await eventually(desk.reach(("delivered", 1)), "the event is delivered")
+    assert len(desk.receiver.received) == 1
+
+
+async def test_returned_is_stored_and_told_to_nobody(desk: Desk) -> None:
+    await desk.endpoint("/hook", "org_1")
+    await desk.receive(desk.event("org_1", "pool.transaction.returned"))
+    assert await desk.states() == []
+    assert await desk.database.fetch_value("SELECT count(*) FROM terminal_events") == 1
+
+
+async def test_a_failed_attempt_is_recorded_and_repeated_with_the_same_id_and_bytes(desk: Desk) -> None:
+    await desk.endpoint("/in-turn", "org_1")
+    desk.receiver.answers = [500, 302]
+    await desk.sender()
+    await desk.receive(desk.event("org_1"))
+    await eventually(desk.reach(("delivered", 3)), "the third attempt succeeds")
+    received = desk.receiver.received
+    assert len({(one.headers["webhook-id"], one.body) for one in received}) == 1
+    rows = await desk.database.fetch("SELECT number, status_code, failure FROM delivery_attempts ORDER BY number")
+    assert [tuple(row) for row in rows] == [(1, 500, None), (2, 302, None), (3, 200, None)]
+
+
+async def test_after_the_last_attempt_it_is_given_up(desk: Desk) -> None:
+    await desk.endpoint("/in-turn", "org_1")
+    desk.receiver.answers = [500] * 9
+    await desk.sender()
+    await desk.receive(desk.event("org_1"))
+    await eventually(desk.reach(("dead", 3)), "it is given up")
+    assert len(desk.receiver.received) == 3
+
+
+async def test_redirects_are_not_followed(desk: Desk) -> None:
+    await desk.endpoint("/redirect", "org_1")
+    await desk.sender()
+    await desk.receive(desk.event("org_1"))
+    await eventually(desk.reach(("dead", 3)), "it is given up")
+    assert desk.receiver.at("/elsewhere") == []
+
+
+async def test_an_endpoint_that_answers_a_novel_is_cut_off_and_still_delivered(desk: Desk) -> None:
+    await desk.endpoint("/novel", "org_1")
+    await desk.sender()
+    await desk.receive(desk.event("org_1"))
+    await eventually(desk.reach(("delivered", 1)), "it is delivered")
+
+
+async def test_an_endpoint_that_refuses_connections_is_a_failed_attempt(desk: Desk) -> None:
+    desk.receiver.url = "http://127.0.0.1:1"
+    await desk.endpoint("/hook", "org_1")
+    await desk.sender()
+    await desk.receive(desk.event("org_1"))
+    await eventually(desk.reach(("dead", 3)), "it is given up")
+    failures = await desk.database.fetch("SELECT DISTINCT failure FROM delivery_attempts")
+    assert [row["failure"] for row in failures] == ["connection_failed"]
+
+
+async def test_an_endpoint_that_never_answers_does_not_delay_anothers(desk: Desk) -> None:
+    for number in range(10):
+        await desk.endpoint(f"/never/{number}", "org_stuck")
+    await desk.endpoint("/well", "org_well")
+    await desk.sender()
+    await desk.receive(*(desk.event("org_stuck") for _ in range(60)))
+    await eventually(lambda: len(desk.receiver.received) >= 160, "the stuck endpoints are all at their bound")
+    await desk.receive(*(desk.event("org_well") for _ in range(100)))
+    await eventually(lambda: len(desk.receiver.at("/well")) == 100, "the others are delivered meanwhile", seconds=5)
+    stuck = [received for received in desk.receiver.received if received.path.startswith("/never")]
+    assert len(stuck) == 160
+
+
+async def test_two_senders_never_make_the_same_attempt_twice(desk: Desk) -> None:
+    for number in range(5):
+        await desk.endpoint(f"/hook/{number}", "org_1")
+    await desk.sender()
+    await desk.sender()
+    for _ in range(8):
+        await desk.receive(*(desk.event("org_1") for _ in range(10)))
+    await eventually(desk.reach(*[("delivered", 1)] * 400), "all are delivered")
+    seen = [(received.path, received.headers["webhook-id"]) for received in desk.receiver.received]
+    assert len(seen) == len(set(seen)) == 400
+
+
+async def claim(desk: Desk, claim_seconds: float) -> list[ClaimedDelivery]:
+    return await claim_due(
+        desk.database, closed=(), narrow=(), endpoint_max=9, count_max=9, claim_seconds=claim_seconds
+    )
+
+
+async def test_an_attempt_that_dies_with_its_sender_is_made_again(desk: Desk) -> None:
+    await desk.endpoint("/hook", "org_1")
+    await desk.receive(desk.event("org_1"))
+    # Claimed by someone who is never heard of again.
+    assert [delivery.number for delivery in await claim(desk, 0.0)] == [1]
+    await desk.sender()
+    await eventually(desk.reach(("delivered", 2)), "the second attempt succeeds")
+
+
+async def test_what_is_claimed_is_nobody_elses(desk: Desk) -> None:
+    await desk.endpoint("/hook", "org_1")
+    await desk.receive(desk.event("org_1"))
+    claims = await asyncio.gather(*(claim(desk, 30.0) for _ in range(5)))
+    assert sorted(len(claimed) for claimed in claims) == [0, 0, 0, 0, 1]
+
+
+async def test_only_some_of_each_endpoints_are_claimed_at_once(desk: Desk) -> None:
+    for path in ("/a", "/b", "/c"):
+        await desk.endpoint(path, "org_1")
+    await desk.receive(*(desk.event("org_1") for _ in range(5)))
+    rows = await desk.database.fetch("SELECT endpoint_id, url FROM webhook_endpoints")
+    id_of = {row["url"][-1]: row["endpoint_id"] for row in rows}
+    claimed = await claim_due(
+        desk.database, closed=[id_of["a"]], narrow=[id_of["b"]], endpoint_max=3, count_max=99, claim_seconds=30
+    )
+    taken = [delivery.endpoint_id for delivery in claimed]
+    assert (taken.count(id_of["a"]), taken.count(id_of["b"]), taken.count(id_of["c"])) == (0, 1, 3)
+    rest = await claim_due(desk.database, closed=(), narrow=(), endpoint_max=99, count_max=4, claim_seconds=30)
+    assert len(rest) == 4
+
+
+@pytest.mark.parametrize(
+    "url", ["https://localhost:8443/", "https://127.0.0.1/", "https://[::1]/", "http://example.com/"]
+)
+async def test_outside_development_nothing_private_is_connected_to(desk: Desk, url: str) -> None:
+    poster = WebhookPoster(desk.cipher, allow_private=False)
+    secrets = (desk.cipher.encrypt(new_webhook_secret()),)
+    delivery = ClaimedDelivery("whd_1", "whk_1", 1, "event", url, secrets, b"{}", "req_test", TRACEPARENT)
+    result = await poster(delivery)
+    await poster.close()
+    assert (result.status_code, result.failure) == (0, "address_not_allowed")
