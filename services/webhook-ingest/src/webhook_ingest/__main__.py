@@ -1,0 +1,5 @@
+"""`python -m webhook_ingest`."""
+
+from webhook_ingest.main import run
+
+run()

@@ -1,0 +1,93 @@
+"""Owns the wiring of the webhook-ingest service: what it is made of, and what calls what."""
+
+from pathlib import Path
+
+from poolkit.leases import Lease
+from poolkit.outbox import Relay
+from poolkit.security import Cipher
+from poolkit.service import Runtime, main
+from pools.types.v1 import journey_pb2_grpc
+from pools.webhook_ingest.v1 import webhook_ingest_pb2_grpc
+from pools_contracts.ledger import LedgerClient
+from pools_contracts.trade import TradeClient
+from webhook_ingest.api.admin import WebhookAdminService
+from webhook_ingest.api.bodies import read_event
+from webhook_ingest.api.http import application
+from webhook_ingest.api.journey import JourneyService
+from webhook_ingest.app.directory import SourceDirectory
+from webhook_ingest.app.intake import Intake
+from webhook_ingest.app.lanes import Lane
+from webhook_ingest.app.payins import ProcessPayins
+from webhook_ingest.app.purge import PurgeRejected
+from webhook_ingest.app.receive import ReceiveWebhooks
+from webhook_ingest.app.reports import ProcessReports
+from webhook_ingest.app.sources import Sources
+from webhook_ingest.domain.processing import Retries
+from webhook_ingest.outbound.events import PayinEvents
+from webhook_ingest.outbound.references import REFERENCES_MAX, FundingReferencesClient
+from webhook_ingest.outbound.settlements import SettlementsClient
+from webhook_ingest.settings import WebhookIngestSettings
+from webhook_ingest.store.webhooks import PAYIN_LANE, REPORT_LANE
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+LEASE_SECONDS = 2.0
+"""How long a replica that died without a word keeps the relay waiting, at most."""
+
+
+async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
+    """Hangs the service on the runtime."""
+    settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    cipher = Cipher(settings.encryption_key.get_secret_value())
+    directory = SourceDirectory(database, cipher)
+    await directory.listen()
+    lanes = build_lanes(runtime)
+    intake = Intake(database, directory, read_event, ReceiveWebhooks(database, lanes, settings.claim_seconds))
+
+    runtime.add_http(application(intake), settings.webhook_listen, name="webhook")
+    admin = WebhookAdminService(database, Sources(database, cipher, directory.forget), mode)
+    runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+
+    runtime.on_drain(intake.drain)
+    for lane in lanes:
+        runtime.add_loop(f"{lane.name} lane", lane.run)
+        runtime.on_drain(lane.drain)
+    relay = Relay(database, runtime.producer, Lease(database, "relay", LEASE_SECONDS), mode)
+    runtime.add_loop("relay", relay.run)
+    purge = PurgeRejected(database, Lease(database, "purge", 30.0), settings.rejected_days)
+    runtime.add_loop("purge", purge.run)
+
+
+def build_lanes(runtime: Runtime[WebhookIngestSettings]) -> tuple[Lane, Lane]:
+    """Reports go to trade, pay-ins to the ledger: the silence of one does not hold up the other."""
+    settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    settlements = SettlementsClient(TradeClient(runtime.channel(settings.trade_address)).trade)
+    references = FundingReferencesClient(LedgerClient(runtime.channel(settings.ledger_address)).ledger)
+    retries = Retries(
+        seconds_min=settings.retry_seconds_min,
+        seconds_max=settings.retry_seconds_max,
+        refusals_max=settings.refusals_max,
+        age_seconds_max=settings.refused_age_seconds_max,
+    )
+    return (
+        Lane(
+            REPORT_LANE,
+            database,
+            ProcessReports(database, settlements, mode),
+            retries=retries,
+            claim_seconds=settings.claim_seconds,
+        ),
+        Lane(
+            PAYIN_LANE,
+            database,
+            ProcessPayins(database, references, PayinEvents(mode), mode),
+            retries=retries,
+            claim_seconds=settings.claim_seconds,
+            batch_max=REFERENCES_MAX,
+        ),
+    )
+
+
+def run() -> None:
+    """The console entry."""
+    main("webhook-ingest", WebhookIngestSettings, build, MIGRATIONS)

@@ -1,0 +1,34 @@
+"""Owns the conversation with the ledger: whose a funding reference is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from poolkit.errors import DomainError
+from poolkit.rpc.convert import error_from_refusal
+from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+
+REFERENCES_MAX: Final = 100
+
+
+class FundingReferencesClient:
+    """Fulfils `webhook_ingest.app.ports.FundingReferences`."""
+
+    def __init__(self, stub: ledger_pb2_grpc.LedgerServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def look_up(self, references: Sequence[str]) -> list[str | DomainError]:
+        """Asks for at most a hundred at once; a pure read."""
+        answers: list[str | DomainError] = []
+        for first in range(0, len(references), REFERENCES_MAX):
+            request = ledger_pb2.LookUpFundingReferencesRequest(references=references[first : first + REFERENCES_MAX])
+            response = await self._stub.LookUpFundingReferences(request)
+            answers += [_owner(result) for result in response.results]
+        return answers
+
+
+def _owner(result: ledger_pb2.FundingReferenceResult) -> str | DomainError:
+    if result.HasField("refusal"):
+        return error_from_refusal(result.refusal)
+    return result.reference.organization_id

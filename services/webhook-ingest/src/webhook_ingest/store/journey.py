@@ -1,0 +1,169 @@
+"""Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from poolkit.database import Database, Record
+from poolkit.money import format_amount
+
+_WEBHOOK_IDS: Final = """
+SELECT webhook_id FROM webhooks WHERE webhook_id = ANY ($1::text[])
+UNION SELECT first_webhook_id FROM webhooks WHERE webhook_id = ANY ($1::text[]) AND first_webhook_id IS NOT NULL
+UNION SELECT webhook_id FROM webhooks WHERE provider_event_id = ANY ($1::text[]) AND refusal_reason = ''
+UNION SELECT webhook_id FROM webhooks WHERE provider_event_id = ANY ($1::text[]) AND refusal_reason <> ''
+UNION SELECT webhook_id FROM webhooks WHERE transact_id = ANY ($1::text[]) AND transact_id <> ''
+UNION SELECT webhook_id FROM webhooks WHERE payin_event_id = ANY ($1::text[]) AND payin_event_id <> ''
+UNION SELECT webhook_id FROM webhooks
+      WHERE bank_transaction_id = ANY ($1::text[]) AND bank_transaction_id <> '' AND first_webhook_id IS NULL
+UNION SELECT webhook_id FROM webhooks WHERE request_id = ANY ($1::text[])
+LIMIT $2
+"""
+_WEBHOOKS: Final = """
+SELECT webhooks.*, held.webhook_id IS NOT NULL AS unprocessed, held.given_up_at
+FROM webhooks LEFT JOIN unprocessed_webhooks held USING (webhook_id) WHERE webhook_id = ANY ($1::text[])
+"""
+_ATTEMPTS: Final = """
+SELECT tried.*, webhooks.transact_id, webhooks.kind FROM webhook_attempts tried JOIN webhooks USING (webhook_id)
+WHERE webhook_id = ANY ($1::text[])
+"""
+_EVENTS: Final = "SELECT * FROM outbox WHERE event_id = ANY ($1::text[])"
+_REJECTED: Final = """
+SELECT * FROM rejected_webhooks WHERE webhook_id = ANY ($1::text[])
+UNION SELECT * FROM rejected_webhooks WHERE request_id = ANY ($1::text[])
+LIMIT $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRow:
+    """One thing that happened, ready to be told. Empty ids and facts mean nothing and are left out when told."""
+
+    recorded_at: datetime
+    kind: str
+    record_id: str
+    summary: str
+    traceparent: str
+    ids: dict[str, str]
+    facts: dict[str, str]
+
+
+async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """Every webhook that carries one of the ids, its tries and its event, oldest first."""
+    wanted = list(dict.fromkeys(ids))
+    chosen = [row["webhook_id"] for row in await database.fetch(_WEBHOOK_IDS, wanted, limit)]
+    rows = [_rejected(row) for row in await database.fetch(_REJECTED, wanted, limit)]
+    if chosen:
+        webhooks = await database.fetch(_WEBHOOKS, chosen)
+        payins = {row["payin_event_id"]: row for row in webhooks if row["payin_event_id"]}
+        rows += [_webhook(row) for row in webhooks]
+        rows += [_attempt(row) for row in await database.fetch(_ATTEMPTS, chosen)]
+        rows += [_event(row, payins[row["event_id"]]) for row in await database.fetch(_EVENTS, list(payins))]
+    return sorted(rows, key=lambda row: row.recorded_at)[:limit]
+
+
+def _webhook(row: Record) -> JourneyRow:
+    state, told = _state(row), f"{row['kind']} from {row['source']}, signature {row['signature_result']}"
+    repeats = f", repeats {row['first_webhook_id']}" if row["first_webhook_id"] else ""
+    return JourneyRow(
+        recorded_at=row["received_at"],
+        kind="webhook_in",
+        record_id=row["webhook_id"],
+        summary=f"{told}, {state}{repeats}",
+        traceparent=row["traceparent"],
+        ids={
+            "webhook": row["webhook_id"],
+            "first_webhook": row["first_webhook_id"] or "",
+            "provider_event": row["provider_event_id"],
+            "trade": row["transact_id"],
+            "event": row["payin_event_id"] if not row["refusal_reason"] else "",
+            "bank_transaction": row["bank_transaction_id"],
+            "request": row["request_id"],
+        },
+        facts={
+            "source": row["source"],
+            "kind": row["kind"],
+            "state": state,
+            "signature_result": row["signature_result"],
+            "refusal_reason": row["refusal_reason"],
+            "amount": f"{format_amount(row['amount'], row['currency'])} {row['currency']}" if row["amount"] else "",
+            "network_transaction": row["network_transaction_id"],
+            "funding_reference": row["funding_reference"],
+            "occurred_at": row["occurred_at"].isoformat(),
+        },
+    )
+
+
+def _state(row: Record) -> str:
+    if row["refusal_reason"]:
+        return "conflict"
+    if row["given_up_at"]:
+        return "exception"
+    return "received" if row["unprocessed"] else "processed"
+
+
+def _attempt(row: Record) -> JourneyRow:
+    why = f": {row['detail']}" if row["detail"] else f", {row['effect']}" if row["effect"] else ""
+    return JourneyRow(
+        recorded_at=row["created_at"],
+        kind="attempt",
+        record_id=f"{row['webhook_id']}/{row['number']}",
+        summary=f"try {row['number']} to process {row['kind']}: {row['outcome']}{why}",
+        traceparent=row["traceparent"],
+        ids={
+            "webhook": row["webhook_id"],
+            "trade": row["transact_id"],
+            "organization": row["organization_id"],
+            "request": row["request_id"],
+        },
+        facts={
+            "number": str(row["number"]),
+            "outcome": row["outcome"],
+            "effect": row["effect"],
+            "detail": row["detail"],
+            "attempted_at": row["attempted_at"].isoformat(),
+        },
+    )
+
+
+def _event(row: Record, payin: Record) -> JourneyRow:
+    published = row["published_at"]
+    return JourneyRow(
+        recorded_at=row["created_at"],
+        kind="event",
+        record_id=row["event_id"],
+        summary=f"{row['type']} told on {row['topic']}" + ("" if published else ", not published yet"),
+        traceparent=row["traceparent"],
+        ids={
+            "event": row["event_id"],
+            "webhook": payin["first_webhook_id"] or payin["webhook_id"],
+            "organization": row["key"],
+            "request": row["request_id"],
+        },
+        facts={
+            "topic": row["topic"],
+            "type": row["type"],
+            "business_date": row["business_date"].isoformat(),
+            "published_at": published.isoformat() if published else "",
+        },
+    )
+
+
+def _rejected(row: Record) -> JourneyRow:
+    return JourneyRow(
+        recorded_at=row["received_at"],
+        kind="webhook_in",
+        record_id=row["webhook_id"],
+        summary=f"webhook from {row['source']} refused: {row['reason']}, no effect",
+        traceparent=row["traceparent"],
+        ids={"webhook": row["webhook_id"], "request": row["request_id"]},
+        facts={
+            "source": row["source"],
+            "state": "rejected",
+            "signature_result": row["signature_result"],
+            "refusal_reason": row["reason"],
+            "detail": row["detail"],
+            "body_bytes": str(row["body_bytes"]),
+        },
+    )
