@@ -51,7 +51,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
+            # The least a broker takes: a member that was killed keeps its partitions for this long.
+            session_timeout_ms=6_000,
             heartbeat_interval_ms=2_000,
             max_poll_interval_ms=120_000,
             request_timeout_ms=20_000,
