@@ -1,0 +1,5 @@
+"""`python -m poolctl.sandbox`."""
+
+from poolctl.sandbox.main import run
+
+run()
