@@ -1,0 +1,77 @@
+"""One running stack for all end-to-end tests, partners on it, and ways to look at it from outside."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+
+from poolctl.receiver import WebhookReceiver
+from poolctl.session import Addresses, Session
+from poolctl.stack import Stack
+from tests.e2e.commands import Poolctl
+from tests.e2e.databases import Databases
+from tests.e2e.partners import Partner, PartnerFactory
+
+# Every test's requests are recorded, whatever the tests beside it ask for.
+ENVIRONMENT = {"gateway": {"POOLS_TRACE_SAMPLES_PER_SECOND_MAX": "200"}}
+
+
+@pytest.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The five services, their database, broker and sandbox, in processes of their own."""
+    directory = tmp_path_factory.mktemp("stack")
+    running = Stack(directory, environment=ENVIRONMENT)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def addresses(stack: Stack) -> Addresses:
+    """Where its parts listen."""
+    return Addresses.of(stack.addresses)
+
+
+@pytest.fixture(scope="session")
+async def session(addresses: Addresses) -> AsyncIterator[Session]:
+    """Clients of its internal ports."""
+    async with Session(addresses) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def receiver() -> AsyncIterator[WebhookReceiver]:
+    """Takes the webhooks of every partner, verified with the `standardwebhooks` library."""
+    async with WebhookReceiver() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+async def partners(session: Session, receiver: WebhookReceiver) -> AsyncIterator[PartnerFactory]:
+    """Makes partners."""
+    factory = PartnerFactory(session, receiver)
+    yield factory
+    await factory.close()
+
+
+@pytest.fixture
+async def partner(partners: PartnerFactory) -> Partner:
+    """A partner nobody else uses, with 1,000.00 EUR."""
+    return await partners()
+
+
+@pytest.fixture(scope="session")
+async def databases(addresses: Addresses) -> AsyncIterator[Databases]:
+    """The services' databases."""
+    reader = Databases(addresses)
+    yield reader
+    await reader.close()
+
+
+@pytest.fixture(scope="session")
+def poolctl(addresses: Addresses) -> Poolctl:
+    """Runs the command line against the stack."""
+    return Poolctl(addresses.data_dir)
