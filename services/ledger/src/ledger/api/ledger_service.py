@@ -1,0 +1,175 @@
+"""The way in for colleagues: `pools.ledger.v1.LedgerService`."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ledger.api import requests
+from ledger.app.funding_references import ensure_references, look_up_references
+from ledger.app.place_holds import PlaceHolds
+from ledger.app.read_books import get_balances, list_entries
+from ledger.app.void_holds import void_all
+from ledger.domain.holds import Answer
+from ledger.domain.identities import entry_id
+from ledger.store.books import Balance, EntryRow
+from ledger.store.holds import Tombstone
+from ledger.store.references import FundingReference
+from poolkit.context import CallContext
+from poolkit.database import Database
+from poolkit.errors import DomainError
+from poolkit.money import format_amount
+from poolkit.rpc.convert import from_time, refusal
+from poolkit.rpc.types import Context
+from poolkit.telemetry.tracing import item_spans
+from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from pools.types.v1 import types_pb2
+
+ITEMS_MAX: Final = 256
+REFERENCES_MAX: Final = 100
+
+
+class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
+    """Translates and delegates; decides nothing."""
+
+    def __init__(self, database: Database, place_holds: PlaceHolds, *, mode: str) -> None:
+        self._database = database
+        self._place_holds = place_holds
+        self._mode = mode
+
+    async def PlaceHolds(  # noqa: N802 - the RPC's name
+        self, request: ledger_pb2.PlaceHoldsRequest, context: Context
+    ) -> ledger_pb2.PlaceHoldsResponse:
+        """Takes holds; each item fails alone."""
+        requests.check_size(request.items, ITEMS_MAX)
+        contexts: dict[int, CallContext] = {}
+        answers: dict[int, Answer] = {}
+        for index, item in enumerate(request.items):
+            try:
+                contexts[index] = requests.own_context(item.context, self._mode)
+            except DomainError as error:
+                answers[index] = error
+        with item_spans("ledger.PlaceHold", list(contexts.values())) as spans:
+            holds = []
+            places = []
+            for place, (index, own) in enumerate(zip(contexts, spans.contexts, strict=True)):
+                try:
+                    holds.append(requests.hold_request(request.items[index], own))
+                    places.append((place, index))
+                except DomainError as error:
+                    answers[index] = error
+            for (place, index), answer in zip(places, await self._place_holds(holds), strict=True):
+                answers[index] = answer
+                if isinstance(answer, DomainError):
+                    spans[place].fail(answer)
+        return ledger_pb2.PlaceHoldsResponse(results=[_hold(answers[index]) for index in range(len(request.items))])
+
+    async def VoidHolds(  # noqa: N802 - the RPC's name
+        self, request: ledger_pb2.VoidHoldsRequest, context: Context
+    ) -> ledger_pb2.VoidHoldsResponse:
+        """Voids holds and leaves tombstones."""
+        requests.check_size(request.items, ITEMS_MAX)
+        contexts = self._contexts([item.context for item in request.items])
+        with item_spans("ledger.VoidHold", contexts) as spans:
+            tombstones = [
+                Tombstone(requests.trade_id(item.trade_id), own.organization_id, own.request_id, own.traceparent)
+                for item, own in zip(request.items, spans.contexts, strict=True)
+            ]
+            voided = await void_all(self._database, tombstones)
+        return ledger_pb2.VoidHoldsResponse(results=[ledger_pb2.VoidHoldsResult(voided=each) for each in voided])
+
+    async def GetBalances(  # noqa: N802 - the RPC's name
+        self, request: ledger_pb2.GetBalancesRequest, context: Context
+    ) -> ledger_pb2.GetBalancesResponse:
+        """Reads balances."""
+        requests.check_size(request.items, ITEMS_MAX)
+        contexts = self._contexts([item.context for item in request.items])
+        asked = [
+            (own.organization_id, requests.currency(item.currency))
+            for item, own in zip(request.items, contexts, strict=True)
+        ]
+        balances = await get_balances(self._database, asked)
+        return ledger_pb2.GetBalancesResponse(
+            balances=[_balance(balance, code) for balance, (_, code) in zip(balances, asked, strict=True)]
+        )
+
+    async def ListEntries(  # noqa: N802 - the RPC's name
+        self, request: ledger_pb2.ListEntriesRequest, context: Context
+    ) -> ledger_pb2.ListEntriesResponse:
+        """Lists a partner's entries, newest first."""
+        own = requests.own_context(request.context, self._mode)
+        code = requests.currency(request.currency)
+        page = await list_entries(
+            self._database,
+            own.organization_id,
+            code,
+            size=requests.page_size(request.page_size),
+            token=request.page_token,
+        )
+        return ledger_pb2.ListEntriesResponse(
+            balance=_balance(page.balance, code),
+            entries=[_entry(entry, code) for entry in page.entries],
+            next_page_token=page.next_token,
+        )
+
+    async def EnsureFundingReferences(  # noqa: N802 - the RPC's name
+        self, request: ledger_pb2.EnsureFundingReferencesRequest, context: Context
+    ) -> ledger_pb2.EnsureFundingReferencesResponse:
+        """Makes or finds funding references."""
+        requests.check_size(request.items, REFERENCES_MAX)
+        contexts = self._contexts([item.context for item in request.items])
+        asked = [
+            (own, requests.fiat_currency(item.currency)) for item, own in zip(request.items, contexts, strict=True)
+        ]
+        references = await ensure_references(self._database, asked)
+        return ledger_pb2.EnsureFundingReferencesResponse(references=[_reference(each) for each in references])
+
+    async def LookUpFundingReferences(  # noqa: N802 - the RPC's name
+        self, request: ledger_pb2.LookUpFundingReferencesRequest, context: Context
+    ) -> ledger_pb2.LookUpFundingReferencesResponse:
+        """Tells whose funding references are."""
+        requests.check_size(request.references, REFERENCES_MAX)
+        found = await look_up_references(self._database, list(request.references))
+        return ledger_pb2.LookUpFundingReferencesResponse(
+            results=[
+                ledger_pb2.FundingReferenceResult(refusal=refusal(each))
+                if isinstance(each, DomainError)
+                else ledger_pb2.FundingReferenceResult(reference=_reference(each))
+                for each in found
+            ]
+        )
+
+    def _contexts(self, contexts: Iterable[types_pb2.RequestContext]) -> list[CallContext]:
+        """For RPCs whose items cannot be refused alone. Raises InvalidRequest."""
+        return [requests.own_context(context, self._mode) for context in contexts]
+
+
+def _hold(answer: Answer) -> ledger_pb2.PlaceHoldsResult:
+    if isinstance(answer, DomainError):
+        return ledger_pb2.PlaceHoldsResult(refusal=refusal(answer))
+    return ledger_pb2.PlaceHoldsResult(hold_id=answer)
+
+
+def _balance(balance: Balance, currency: str) -> ledger_pb2.Balance:
+    return ledger_pb2.Balance(
+        posted=types_pb2.Money(amount=format_amount(balance.posted, currency), currency=currency),
+        held=types_pb2.Money(amount=format_amount(balance.held, currency), currency=currency),
+        available=types_pb2.Money(amount=format_amount(balance.available, currency), currency=currency),
+    )
+
+
+def _entry(entry: EntryRow, currency: str) -> types_pb2.LedgerEntry:
+    return types_pb2.LedgerEntry(
+        entry_id=entry_id(entry.transaction_id, entry.leg),
+        delta=types_pb2.Money(amount=format_amount(entry.amount, currency), currency=currency),
+        reason=entry.reason,
+        ledger_transaction_id=entry.transaction_id,
+        balance_after=types_pb2.Money(amount=format_amount(entry.balance_after, currency), currency=currency),
+        create_time=from_time(entry.created_at),
+        transact_id=entry.trade_id,
+        client_reference=entry.client_reference,
+    )
+
+
+def _reference(reference: FundingReference) -> ledger_pb2.FundingReference:
+    return ledger_pb2.FundingReference(
+        reference=reference.reference, organization_id=reference.organization_id, currency=reference.currency
+    )

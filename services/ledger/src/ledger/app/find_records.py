@@ -1,0 +1,30 @@
+"""Owns answering support: every row of the ledger that belongs to some ids of any kind, in time order."""
+
+from collections.abc import Sequence
+
+from ledger.domain.events import FAILED, RELEASED, RETURNED, SETTLED, TRADE_EVENT_TYPE
+from ledger.domain.identities import TRADE, trade_of_hold, transaction_of_entry
+from ledger.store import journey
+from ledger.store.journey import JourneyRow
+from poolkit.database import Database
+from poolkit.ids import event_id
+
+_TRADE_EVENTS = tuple(TRADE_EVENT_TYPE + status for status in (SETTLED, FAILED, RELEASED, RETURNED))
+
+
+async def find_records(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """Oldest first. An entry brings its whole transaction, and whatever is found brings the events behind it."""
+    wanted = set(ids) | {trade_of_hold(id_) for id_ in ids}
+    wanted |= {found[0] for id_ in ids if (found := transaction_of_entry(id_))}
+    wanted.discard("")
+    rows = await journey.find_holds(database, sorted(wanted), limit)
+    rows += await journey.find_transactions(database, sorted(wanted), limit)
+
+    trades = {row.ids["trade"] for row in rows} | {id_ for id_ in wanted if id_.startswith(TRADE)}
+    trades.discard("")
+    # A trade's events are found by their ids, which follow from the trade's: also those that posted nothing.
+    event_ids = {event_id(trade, type_) for trade in trades for type_ in _TRADE_EVENTS}
+    event_ids |= {row.ids.get("event", "") for row in rows} | wanted
+    rows += await journey.find_events(database, sorted(event_ids), limit)
+    rows += await journey.find_exceptions(database, sorted(event_ids | trades), limit)
+    return sorted(rows, key=lambda row: row.recorded_at)[:limit]

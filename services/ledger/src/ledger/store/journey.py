@@ -1,0 +1,180 @@
+"""Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ledger.domain.amounts import text_of, units_of
+from ledger.domain.identities import entry_id, hold_id
+from poolkit.database import Database, Record
+
+_HOLDS = """
+SELECT holds.*, accounts.currency FROM (
+    SELECT trade_id FROM holds WHERE trade_id = ANY ($1::text[])
+    UNION SELECT trade_id FROM holds WHERE request_id = ANY ($1::text[])
+    UNION SELECT trade_id FROM holds WHERE quote_id = ANY ($1::text[]) AND quote_id <> ''
+    UNION SELECT trade_id FROM holds WHERE client_reference = ANY ($1::text[]) AND client_reference <> ''
+    LIMIT $2
+) AS found
+JOIN holds ON holds.trade_id = found.trade_id
+LEFT JOIN accounts ON accounts.id = holds.account_id
+"""
+
+_TRANSACTIONS = """
+SELECT transactions.* FROM (
+    SELECT number FROM transactions WHERE id = ANY ($1::text[])
+    UNION SELECT number FROM transactions WHERE request_id = ANY ($1::text[])
+    UNION SELECT number FROM transactions WHERE trade_id = ANY ($1::text[]) AND trade_id <> ''
+    UNION SELECT number FROM transactions WHERE quote_id = ANY ($1::text[]) AND quote_id <> ''
+    UNION SELECT number FROM transactions WHERE client_reference = ANY ($1::text[]) AND client_reference <> ''
+    UNION SELECT number FROM inbox JOIN transactions ON number BETWEEN inbox.sequence AND inbox.sequence + 1
+        WHERE inbox.event_id = ANY ($1::text[])
+    LIMIT $2
+) AS found
+JOIN transactions ON transactions.number = found.number
+"""
+
+_ENTRIES = """
+SELECT entries.*, accounts.name, accounts.currency FROM entries JOIN accounts ON accounts.id = entries.account_id
+WHERE transaction_number = ANY ($1::bigint[]) ORDER BY transaction_number, leg
+"""
+
+_EVENTS = """
+SELECT event_id, topic, type, organization_id, business_date, occurred_ms, request_id, traceparent, partition, "offset",
+       received_at, state, awaits, sequence, applied_at
+FROM inbox WHERE event_id = ANY ($1::text[]) LIMIT $2
+"""
+
+_EXCEPTIONS = """
+SELECT * FROM (
+    SELECT * FROM exceptions WHERE event_id = ANY ($1::text[])
+    UNION SELECT * FROM exceptions WHERE trade_id = ANY ($1::text[]) AND trade_id <> ''
+) AS found LIMIT $2
+"""
+
+
+class JourneyRow(NamedTuple):
+    """One thing that happened, ready to be told. Empty ids and facts are left out when told."""
+
+    recorded_at: datetime
+    kind: str
+    record_id: str
+    summary: str
+    traceparent: str
+    ids: dict[str, str]
+    facts: dict[str, str]
+
+
+async def find_holds(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """The holds that carry one of the ids, which may be trade, quote and request ids and client references."""
+    rows: list[Any] = await database.fetch(_HOLDS, ids, limit)
+    return [told for row in rows for told in _hold(row)]
+
+
+async def find_transactions(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """The entries of every transaction that carries one of the ids, which may be transaction and event ids too."""
+    transactions: dict[int, Any] = {row["number"]: row for row in await database.fetch(_TRANSACTIONS, ids, limit)}
+    if not transactions:
+        return []
+    rows: list[Any] = await database.fetch(_ENTRIES, sorted(transactions))
+    return [_entry(row, transactions[row["transaction_number"]]) for row in rows]
+
+
+async def find_events(database: Database, event_ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """The stored events by id."""
+    return [_event(row) for row in await database.fetch(_EVENTS, event_ids, limit)]
+
+
+async def find_exceptions(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """The exceptions noted of events and trades."""
+    return [_exception(row) for row in await database.fetch(_EXCEPTIONS, ids, limit)]
+
+
+def _hold(row: Record) -> list[JourneyRow]:
+    id_ = hold_id(row["trade_id"])
+    ids = {
+        "hold": id_,
+        "trade": row["trade_id"],
+        "quote": row["quote_id"],
+        "request": row["request_id"],
+        "client_reference": row["client_reference"],
+        "organization": row["organization_id"],
+    }
+    state, currency = row["state"], row["currency"]
+    amount = f"{text_of(units_of(row['amount'], currency), currency)} {currency}" if currency else ""
+    facts = {"amount": amount, "state": state}
+    if not currency:
+        return [JourneyRow(row["created_at"], "hold", id_, "hold ruled out", row["traceparent"], ids, facts)]
+    begun = f"hold of {amount} {'refused' if state == 'refused' else 'taken'}"
+    rows = [JourneyRow(row["created_at"], "hold", id_, begun, row["traceparent"], ids, facts)]
+    if state in {"consumed", "voided"}:
+        rows.append(JourneyRow(row["ended_at"], "hold", id_, f"hold of {amount} {state}", "", ids, facts))
+    return rows
+
+
+def _entry(row: Record, transaction: Record) -> JourneyRow:
+    id_, currency = entry_id(transaction["id"], row["leg"]), row["currency"]
+    amount = f"{text_of(units_of(row['amount'], currency), currency)} {currency}"
+    after = row["balance_after"]
+    return JourneyRow(
+        transaction["created_at"],
+        "entry",
+        id_,
+        f"{transaction['reason']}: {amount} on {row['name']}",
+        transaction["traceparent"],
+        {
+            "entry": id_,
+            "ledger_transaction": transaction["id"],
+            "event": transaction["event_id"],
+            "trade": transaction["trade_id"],
+            "quote": transaction["quote_id"],
+            "request": transaction["request_id"],
+            "client_reference": transaction["client_reference"],
+            "organization": transaction["organization_id"],
+        },
+        {
+            "account": row["name"],
+            "amount": amount,
+            "reason": transaction["reason"],
+            "balance_after": "" if after is None else f"{text_of(units_of(after, currency), currency)} {currency}",
+            "sequence": str(transaction["sequence"]),
+            "business_date": transaction["business_date"].isoformat(),
+        },
+    )
+
+
+def _event(row: Record) -> JourneyRow:
+    applied, day = row["applied_at"], row["business_date"]
+    return JourneyRow(
+        row["received_at"],
+        "event",
+        row["event_id"],
+        f"{row['type'] or 'event'} {'waits for another' if row['state'] == 'parked' else row['state']}",
+        row["traceparent"],
+        {
+            "event": row["event_id"],
+            "awaited_event": row["awaits"],
+            "request": row["request_id"],
+            "organization": row["organization_id"],
+        },
+        {
+            "topic": row["topic"],
+            "partition": str(row["partition"]),
+            "offset": str(row["offset"]),
+            "state": row["state"],
+            "applied_at": applied.isoformat() if applied else "",
+            "business_date": day.isoformat() if day else "",
+        },
+    )
+
+
+def _exception(row: Record) -> JourneyRow:
+    return JourneyRow(
+        row["created_at"],
+        "exception",
+        row["event_id"],
+        f"{row['kind']}: {row['detail']}",
+        "",
+        {"event": row["event_id"], "trade": row["trade_id"], "organization": row["organization_id"]},
+        {"kind": row["kind"]},
+    )
