@@ -5,7 +5,6 @@ round. Text appears only where amounts come in, go out or are hashed.
 """
 
 import re
-from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -25,7 +24,7 @@ def minor_units(text: str, currency: str) -> int:
         raise InvalidRequest(f"the currency {currency!r} is not one of {', '.join(DIGITS)}.", field="currency")
     whole, _, fraction = text.partition(".")
     plain = whole + fraction
-    if len(fraction) == digits and plain.isdecimal() and plain.isascii():
+    if whole and len(fraction) == digits and plain.isdecimal() and plain.isascii():
         return int(plain)
     match = _PLAIN(text)
     if match is None:
@@ -49,15 +48,6 @@ def text_of(units: int, currency: str) -> str:
     if len(text) <= digits:
         text = text.zfill(digits + 1)
     return f"{text[:-digits]}.{text[-digits:]}"
-
-
-def units_of(value: Decimal, currency: str) -> int:
-    """A decimal from the database in minor units. Raises ValueError rather than round."""
-    scaled = value * _SCALES[currency]
-    units = int(scaled)
-    if units != scaled:
-        raise ValueError(f"{value} does not fit {currency}, which has {DIGITS[currency]} minor digits.")
-    return units
 
 
 def fiat_at_rate(fiat: int, rate: str, *, fiat_currency: str, crypto_currency: str) -> int:

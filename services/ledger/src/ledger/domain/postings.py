@@ -136,7 +136,7 @@ def _payin(organization_id: str, payin: PayinCredited) -> Posting:
 def _allocation(organization_id: str, allocation: PayinAllocated) -> tuple[Posting, Posting]:
     """Out of suspense in one chain, to the partner in the other; the clearing account between them ends at zero."""
     currency, amount = allocation.currency, allocation.amount
-    # Both legs go to the part of the organization that receives the money: so each single clearing account ends at zero.
+    # Both legs go to the part of the organization that receives the money: so each clearing account ends at zero.
     clearing = system_account(CLEARING, currency, sub_account_of(organization_id))
     suspense = system_account(SUSPENSE, currency, sub_account_of(UNALLOCATED))
     partner = partner_account(organization_id, currency)

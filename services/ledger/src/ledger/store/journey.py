@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ledger.domain.amounts import text_of, units_of
 from ledger.domain.identities import entry_id, hold_id
 from poolkit.database import Database, Record
+from poolkit.money import format_amount
 
 _HOLDS = """
 SELECT holds.*, accounts.currency FROM (
@@ -101,7 +101,7 @@ def _hold(row: Record) -> list[JourneyRow]:
         "organization": row["organization_id"],
     }
     state, currency = row["state"], row["currency"]
-    amount = f"{text_of(units_of(row['amount'], currency), currency)} {currency}" if currency else ""
+    amount = f"{format_amount(row['amount'], currency)} {currency}" if currency else ""
     facts = {"amount": amount, "state": state}
     if not currency:
         return [JourneyRow(row["created_at"], "hold", id_, "hold ruled out", row["traceparent"], ids, facts)]
@@ -114,7 +114,7 @@ def _hold(row: Record) -> list[JourneyRow]:
 
 def _entry(row: Record, transaction: Record) -> JourneyRow:
     id_, currency = entry_id(transaction["id"], row["leg"]), row["currency"]
-    amount = f"{text_of(units_of(row['amount'], currency), currency)} {currency}"
+    amount = f"{format_amount(row['amount'], currency)} {currency}"
     after = row["balance_after"]
     return JourneyRow(
         transaction["created_at"],
@@ -136,7 +136,7 @@ def _entry(row: Record, transaction: Record) -> JourneyRow:
             "account": row["name"],
             "amount": amount,
             "reason": transaction["reason"],
-            "balance_after": "" if after is None else f"{text_of(units_of(after, currency), currency)} {currency}",
+            "balance_after": "" if after is None else f"{format_amount(after, currency)} {currency}",
             "sequence": str(transaction["sequence"]),
             "business_date": transaction["business_date"].isoformat(),
         },

@@ -1,0 +1,1 @@
+"""The ledger rules: postings, chains, ids, holds and references."""
