@@ -14,7 +14,7 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from poolkit.database_errors import translate
+from poolkit.database_errors import reraise
 from poolkit.errors import Unavailable
 
 CONNECT_SECONDS_MAX = 5.0
@@ -64,6 +64,8 @@ class ConnectionPool:
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
             pool_reset_on_return=None,
+            # Errors go to the log; what a statement was given must not.
+            hide_parameters=True,
         )
 
     async def connect_driver(self, *_args: Any, **_kwargs: Any) -> asyncpg.Connection[Record]:
@@ -121,7 +123,7 @@ class ConnectionPool:
             self._open -= 1
             self._wake(None)
             if isinstance(exc, Exception):
-                raise translate(exc, None) from exc
+                reraise(exc, None)
             raise
 
     async def _wait(self) -> Slot | None:

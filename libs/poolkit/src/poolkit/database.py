@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from poolkit.connection_pool import CLOSE_SECONDS_MAX, ConnectionPool, Slot, plain_url
-from poolkit.database_errors import Contended, translate
+from poolkit.database_errors import Contended, reraise
 from poolkit.errors import Unavailable
 from poolkit.listening import Listener, OnNotification
 
@@ -101,7 +101,7 @@ class Database:
         try:
             rows: list[Record] = await slot.driver.fetch(sql, *args)
         except Exception as exc:
-            raise translate(exc, slot.driver) from exc
+            reraise(exc, slot.driver)
         finally:
             self._pool.give_back(slot)
         return rows
@@ -122,7 +122,7 @@ class Database:
         try:
             tag: str = await slot.driver.execute(sql, *args)
         except Exception as exc:
-            raise translate(exc, slot.driver) from exc
+            reraise(exc, slot.driver)
         finally:
             self._pool.give_back(slot)
         return tag
@@ -148,10 +148,11 @@ class Unit:
             await driver.execute("BEGIN")
         except BaseException as exc:
             # Begun or not: nobody knows, so nobody gets this connection.
-            error = translate(exc, driver) if isinstance(exc, Exception) else exc
             driver.terminate()
             self._pool.give_back(slot)
-            raise error from exc
+            if isinstance(exc, Exception):
+                reraise(exc, driver)
+            raise
         return self
 
     async def __aexit__(
@@ -163,14 +164,14 @@ class Unit:
         finally:
             self._pool.give_back(self._slot)
         if isinstance(exc, DBAPIError):
-            raise translate(exc, self._driver) from exc
+            reraise(exc, self._driver)
 
     async def fetch(self, sql: str, *args: Any) -> list[Record]:
         """All rows of one statement in this transaction."""
         try:
             rows: list[Record] = await self._driver.fetch(sql, *args)
         except Exception as exc:
-            raise translate(exc, self._driver) from exc
+            reraise(exc, self._driver)
         return rows
 
     async def fetch_row(self, sql: str, *args: Any) -> Record | None:
@@ -188,7 +189,7 @@ class Unit:
         try:
             tag: str = await self._driver.execute(sql, *args)
         except Exception as exc:
-            raise translate(exc, self._driver) from exc
+            reraise(exc, self._driver)
         return tag
 
     async def commit(self) -> None:

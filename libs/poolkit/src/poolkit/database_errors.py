@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import asyncpg
 from asyncpg import Record
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 
 from poolkit.errors import Unavailable
 
@@ -36,14 +38,20 @@ _CONTENDED = (
 )
 
 
-def translate(error: Exception, driver: asyncpg.Connection[Record] | None) -> Exception:
-    """The same error where it is ours to fix, else `Unavailable` or `Contended`; raise it `from` the original.
+def reraise(error: Exception, driver: asyncpg.Connection[Record] | None) -> NoReturn:
+    """Raises `Unavailable` or `Contended` from the error, or the driver's own error where that is ours to fix.
 
     The message names no detail: it may reach a partner, and the cause is in the log.
     """
-    if isinstance(error, DBAPIError) and isinstance(error.orig, Exception):
-        # SQLAlchemy wraps the driver's error twice; the innermost cause is the one that has a meaning.
-        error = error.orig.__cause__ if isinstance(error.orig.__cause__, Exception) else error.orig
+    meaning = translate(error, driver)
+    if meaning is error:
+        raise error
+    raise meaning from error
+
+
+def translate(error: Exception, driver: asyncpg.Connection[Record] | None) -> Exception:
+    """What the error means: `Unavailable`, `Contended`, or the driver's own error."""
+    error = _drivers_own(error)
     if isinstance(error, _CONTENDED):
         return Contended()
     if isinstance(error, _OUT_OF_REACH):
@@ -51,4 +59,13 @@ def translate(error: Exception, driver: asyncpg.Connection[Record] | None) -> Ex
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError) and driver is not None:
         # The driver says "interface error" both for a wrong argument and for a connection that is gone.
         return Unavailable() if driver.is_closed() else error
+    return error
+
+
+def _drivers_own(error: Exception) -> Exception:
+    """SQLAlchemy wraps the driver's error twice, or once where it only connects; the innermost one has a meaning."""
+    if isinstance(error, DBAPIError) and isinstance(error.orig, Exception):
+        error = error.orig
+    if isinstance(error, EmulatedDBAPIException) and isinstance(error.__cause__, Exception):
+        return error.__cause__
     return error

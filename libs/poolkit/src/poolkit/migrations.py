@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
 from poolkit.connection_pool import plain_url
-from poolkit.database_errors import translate
+from poolkit.database_errors import reraise
 from poolkit.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def schema_version(url: str) -> str | None:
         finally:
             await driver.close()
     except (OSError, asyncpg.PostgresError) as exc:
-        raise translate(exc, None) from exc
+        reraise(exc, None)
 
 
 def _runtime_role_beside(url: str) -> str:
@@ -111,10 +111,7 @@ async def _upgrade(url: str, versions: Path, lock_timeout_ms: int, role: str) ->
                     _log.warning("lock not available, trying again", attempt=attempt)
                     await asyncio.sleep(lock_timeout_ms / 1000)
     except (DBAPIError, asyncpg.PostgresError, OSError) as exc:
-        error = translate(exc, None)
-        if not isinstance(error, Unavailable):
-            raise
-        raise error from exc
+        reraise(exc, None)
     finally:
         await engine.dispose()
 
