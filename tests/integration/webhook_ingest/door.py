@@ -224,7 +224,7 @@ class TradeDesk:
         """What it has told of the trade, in order."""
         rows = await self.database.fetch("SELECT type, payload FROM outbox ORDER BY sequence")
         events = [(row["type"], TradeTerminal.FromString(row["payload"])) for row in rows]
-        return [type.removeprefix("pool.transaction.") for type, event in events if event.trade.transact_id == trade_id]
+        return [kind.removeprefix("pool.transaction.") for kind, event in events if event.trade.transact_id == trade_id]
 
 
 async def open_trade_desk(url: str) -> TradeDesk:
