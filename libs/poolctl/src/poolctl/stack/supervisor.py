@@ -12,6 +12,7 @@ from poolctl.stack.failure import StackError
 from poolctl.stack.kafka import Kafka
 from poolctl.stack.layout import DEFAULT_DATA_DIRECTORY, Layout
 from poolctl.stack.lock import StackLock
+from poolctl.stack.migrations import migrate_together
 from poolctl.stack.orphans import stop_orphans
 from poolctl.stack.parts import BrokerPart, DatabasePart, Part, ProgramPart
 from poolctl.stack.ports import Ports
@@ -141,7 +142,8 @@ class Stack:
 
     def _build(self) -> None:
         layout, ports = self.layout, Ports(self.layout.ports_file)
-        purposes = [row.purpose(port) for row in self._rows for port in row.ports]
+        # Of every program there is: those a stack goes without are still told to the others.
+        purposes = dict.fromkeys(row.purpose(port) for row in (*PROGRAMS, *self._rows) for port in row.ports)
         for purpose, (old, new) in ports.choose(["postgres", "kafka", "kafka.controller", *purposes]).items():
             self._say(STACK, f"port {old} of {purpose} is taken by somebody else; it is {new} from now on")
         postgres = Postgres(layout.postgres, ports["postgres"], log=layout.log("postgres"))
@@ -167,9 +169,10 @@ class Stack:
 
     async def _start_database_and_migrate(self) -> None:
         await self._start(self._parts["postgres"])
-        programs = [part for part in self._parts.values() if isinstance(part, ProgramPart)]
+        programs = {part.program: part for part in self._parts.values() if isinstance(part, ProgramPart)}
         began = time.monotonic()
-        await _all_or_first_failure(*(part.migrate(self._extra(part.name)) for part in programs))
+        themselves = [programs[program] for program in await migrate_together(self.wiring, list(programs))]
+        await _all_or_first_failure(*(part.migrate(self._extra(part.name)) for part in themselves))
         self._say("postgres", f"migrated after {time.monotonic() - began:.1f} s")
 
     async def _start(self, part: Part, extra: Mapping[str, str] | None = None) -> None:
