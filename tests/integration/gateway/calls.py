@@ -122,8 +122,8 @@ class Caller:
             response = await call
         except grpc.aio.AioRpcError as error:
             return from_error(error)
-        initial = dict(await call.initial_metadata())
-        return Answer("ok", response, str(initial["x-request-id"]), initial.get("idempotent-replayed") == "true")
+        initial, trailing = dict(await call.initial_metadata()), dict(await call.trailing_metadata())
+        return Answer("ok", response, str(trailing["x-request-id"]), initial.get("idempotent-replayed") == "true")
 
 
 def from_response(response: httpx.Response) -> Answer:
@@ -142,7 +142,6 @@ def from_response(response: httpx.Response) -> Answer:
 
 def from_error(error: grpc.aio.AioRpcError) -> Answer:
     """A gRPC error; it must carry google.rpc.Status with an ErrorInfo of our domain."""
-    initial = dict(error.initial_metadata() or ())
     trailing = dict(error.trailing_metadata() or ())
     status = status_pb2.Status.FromString(bytes(trailing["grpc-status-details-bin"]))
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
@@ -151,11 +150,10 @@ def from_error(error: grpc.aio.AioRpcError) -> Answer:
         detail.Unpack(retry)
     assert info.domain == "pools"
     assert info.reason.isupper()
-    assert initial["x-request-id"] == trailing["x-request-id"]
     return Answer(
         info.reason.lower(),
         status,
-        str(initial["x-request-id"]),
+        str(trailing["x-request-id"]),
         False,
         info.metadata.get("field", ""),
         retry.retry_delay.seconds,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.api.operations import Operation
-from poolkit.errors import DomainError, InvalidRequest
+from poolkit.errors import InvalidRequest
 
 FIELD_LENGTH_MAX: Final = 100
 MESSAGE_LENGTH_MAX: Final = 300
@@ -46,9 +46,9 @@ def _unfit(error: msgspec.ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{message}. Correct it and send the request again.", field=field[:FIELD_LENGTH_MAX])
 
 
-def spelled_in_snake_case(error: DomainError) -> DomainError:
+def spelled_in_snake_case(error: InvalidRequest) -> InvalidRequest:
     """The same error with its field as the messages of the contract spell it; within, fields are camelCase."""
-    if not isinstance(error, InvalidRequest) or not error.field:
+    if not error.field:
         return error
     name = _NAMES.get(error.field, error.field)
     spelled = re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", name)

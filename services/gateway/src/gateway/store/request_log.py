@@ -4,30 +4,32 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from gateway.domain.entitlement import Principal
 from poolkit.database import Database
 
+# One JSON text costs the process half of what sixteen arrays do, and PostgreSQL the same (asyncpg looks at every
+# element of an array three times).
 _INSERT: Final = """
 INSERT INTO request_log (
     writer_id, number, request_id, traceparent, edge, operation, outcome, http_status, organization_id, key_id,
     key_label, idempotency_key, quote_id, trade_id, client_reference, replayed, duration_us, started_at
 )
 SELECT $1, $2 + row.ordinality - 1, row.request_id, row.traceparent, row.edge, row.operation, row.outcome,
-       row.http_status, nullif(row.organization_id, ''), nullif(row.key_id, ''), nullif(row.key_label, ''),
-       nullif(row.idempotency_key, ''), nullif(row.quote_id, ''), nullif(row.trade_id, ''),
-       nullif(row.client_reference, ''), row.replayed, row.duration_us,
+       row.http_status, row.organization_id, row.key_id, row.key_label, row.idempotency_key, row.quote_id,
+       row.trade_id, row.client_reference, row.replayed, row.duration_us,
        clock_timestamp() - row.age_us * interval '1 microsecond'
-  FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::text[], $10::text[],
-              $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::boolean[], $17::integer[],
-              $18::bigint[])
-       WITH ORDINALITY AS row (
-           request_id, traceparent, edge, operation, outcome, http_status, organization_id, key_id, key_label,
-           idempotency_key, quote_id, trade_id, client_reference, replayed, duration_us, age_us, ordinality
-       )
+  FROM ROWS FROM (json_to_recordset($3::json) AS (
+           request_id text, traceparent text, edge text, operation text, outcome text, http_status smallint,
+           organization_id text, key_id text, key_label text, idempotency_key text, quote_id text, trade_id text,
+           client_reference text, replayed boolean, duration_us integer, age_us bigint
+       )) WITH ORDINALITY AS row
 ON CONFLICT (writer_id, number) DO NOTHING
 """
 
 _INTEGER_MAX: Final = 2**31 - 1
+_encode = msgspec.json.Encoder().encode
 
 
 class LoggedCall(Protocol):
@@ -54,26 +56,28 @@ async def insert_calls(database: Database, calls: Sequence[LoggedCall], *, write
 
     A call's time is the database's, less how long ago it began: so it stands before what followed from it.
     """
-    principals = [call.principal for call in calls]
     now = time.perf_counter()
-    await database.execute(
-        _INSERT,
-        writer_id,
-        first_number,
-        [call.request_id for call in calls],
-        [call.traceparent for call in calls],
-        [call.edge for call in calls],
-        [call.operation for call in calls],
-        [call.outcome for call in calls],
-        [call.http_status for call in calls],
-        ["" if principal is None else principal.organization_id for principal in principals],
-        ["" if principal is None else principal.key_id for principal in principals],
-        ["" if principal is None else principal.key_label for principal in principals],
-        [call.idempotency_key for call in calls],
-        [call.quote_id for call in calls],
-        [call.trade_id for call in calls],
-        [call.client_reference for call in calls],
-        [call.replayed for call in calls],
-        [min(int((call.ended - call.started) * 1e6), _INTEGER_MAX) for call in calls],
-        [int((now - call.started) * 1e6) for call in calls],
-    )
+    rows = _encode([_row(call, now) for call in calls]).decode()
+    await database.execute(_INSERT, writer_id, first_number, rows)
+
+
+def _row(call: LoggedCall, now: float) -> dict[str, object]:
+    principal = call.principal
+    return {
+        "request_id": call.request_id,
+        "traceparent": call.traceparent,
+        "edge": call.edge,
+        "operation": call.operation,
+        "outcome": call.outcome,
+        "http_status": call.http_status,
+        "organization_id": None if principal is None else principal.organization_id,
+        "key_id": None if principal is None else principal.key_id,
+        "key_label": None if principal is None else principal.key_label,
+        "idempotency_key": call.idempotency_key or None,
+        "quote_id": call.quote_id or None,
+        "trade_id": call.trade_id or None,
+        "client_reference": call.client_reference or None,
+        "replayed": call.replayed,
+        "duration_us": min(int((call.ended - call.started) * 1e6), _INTEGER_MAX),
+        "age_us": int((now - call.started) * 1e6),
+    }
