@@ -8,12 +8,13 @@ import pytest
 from poolctl.receiver import WebhookReceiver
 from poolctl.session import Addresses, Session
 from poolctl.stack import Stack
+from poolctl.stack.programs import PROGRAMS
 from tests.e2e.commands import Poolctl
 from tests.e2e.databases import Databases
 from tests.e2e.partners import Partner, PartnerFactory
 
 # Every test's requests are recorded, whatever the tests beside it ask for.
-ENVIRONMENT = {"gateway": {"POOLS_TRACE_SAMPLES_PER_SECOND_MAX": "200"}}
+ENVIRONMENT = {program.name: {"POOLS_TRACE_SAMPLES_PER_SECOND_MAX": "1000"} for program in PROGRAMS}
 
 
 @pytest.fixture(scope="session")

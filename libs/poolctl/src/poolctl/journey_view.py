@@ -48,14 +48,19 @@ def _happenings(records: list[dict[str, Any]]) -> "RenderableType":
     first = _moment(records[0]["time"]) if records else None
     for record in records:
         moment = _moment(record["time"])
-        passed = "" if moment is None or first is None else seconds_text((moment - first).total_seconds())
         grid.add_row(
-            Text(passed or "0"),
+            Text(_passed(first, moment), style="dim"),
             Text(record["service"], style=colour_of(record["service"])),
             Text(record["kind"].replace("_", " ")),
             Text(record["summary"]),
         )
     return grid
+
+
+def _passed(first: datetime | None, moment: datetime | None) -> str:
+    if first is None or moment is None:
+        return ""
+    return "0" if moment == first else seconds_text((moment - first).total_seconds())
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -35,7 +35,7 @@ async def _demo(data_dir: Path | None, *, as_json: bool) -> dict[str, Any]:
     from poolctl.demo.narrator import Narrator
     from poolctl.demo.stage import stage
     from poolctl.demo.story import document_of, tell_story
-    from poolctl.demo.views import books_view, last_line, ledger_view
+    from poolctl.demo.views import last_line, ledger_view, legs_view
     from poolctl.journey_view import journey_view
     from poolctl.receiver import WebhookReceiver
     from poolctl.session import Session
@@ -48,12 +48,13 @@ async def _demo(data_dir: Path | None, *, as_json: bool) -> dict[str, Any]:
         told = await tell_story(session, receiver, narrator)
         narrator.heading("The partner's ledger")
         narrator.show(ledger_view(told))
-        narrator.heading("The books behind it")
-        narrator.show(books_view(told))
+        narrator.heading("Every leg that the trade posted")
+        narrator.show(legs_view(told))
         narrator.heading(f"The journey of {told.trade['transactId']}")
         narrator.show(journey_view(told.journey))
-        narrator.heading(f"The trace of {told.request_id}: what the partner waited for, and what came of it")
-        narrator.show(tree_view(told.spans, narrator.width))
+        if told.spans:
+            narrator.heading(f"The trace of its request {told.request_id}")
+            narrator.show(tree_view(told.spans, narrator.width))
         narrator.say("")
     seconds = time.monotonic() - began
     narrator.say("")

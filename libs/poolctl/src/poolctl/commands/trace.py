@@ -54,7 +54,7 @@ def document_of(request_id: str, roots: "list[SpanNode]") -> dict[str, Any]:
     from poolctl.tracing.tree import walk
 
     nodes = list(walk(roots))
-    began_ns = min(node.span.start_ns for node in nodes)
+    began_ns = min((node.span.start_ns for node in nodes), default=0)
     return {
         "requestId": request_id,
         "traceIds": list(dict.fromkeys(node.span.trace_id for node in nodes)),

@@ -11,7 +11,7 @@ from poolctl.screen import console, seconds_text
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_TITLE_WIDTH = 18
+_TITLE_WIDTH = 13
 _TIME_WIDTH = 8
 
 
@@ -76,7 +76,7 @@ class Narrator:
     def say(self, words: str, style: str = "") -> None:
         """A line."""
         if self._screen is not None:
-            self._screen.print(words, style=style)
+            self._screen.print(words, style=style, soft_wrap=True)
 
     def _print_step(self, step: Step, seconds: float) -> None:
         from rich.table import Table

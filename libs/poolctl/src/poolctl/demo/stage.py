@@ -11,7 +11,11 @@ from pathlib import Path
 from poolctl.demo.narrator import Narrator, Step
 from poolctl.failure import CommandFailure
 from poolctl.session import Addresses, running_stack
+from poolctl.stack.programs import PROGRAMS
 from poolctl.stack.supervisor import Stack
+
+# Nothing that the demo does goes unrecorded.
+_RECORD_ALL = {program.name: {"POOLS_TRACE_SAMPLES_PER_SECOND_MAX": "1000"} for program in PROGRAMS}
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +54,7 @@ def _temporary_directory() -> "Iterator[Path]":
 async def _own_stack(directory: Path, narrator: Narrator) -> AsyncIterator[Addresses]:
     ready: list[str] = []
     with narrator.step("stack") as step:
-        stack = Stack(directory, say=lambda part, words: _follow(step, ready, part, words))
+        stack = Stack(directory, say=lambda part, words: _follow(step, ready, part, words), environment=_RECORD_ALL)
         addresses = Addresses.of(await stack.start())
         step.tell(f"{len(ready)} processes: PostgreSQL, Kafka, five services, sandbox")
     try:

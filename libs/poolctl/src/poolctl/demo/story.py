@@ -9,6 +9,7 @@ from poolctl.commands.documents import Document
 from poolctl.commands.journey import find_journey
 from poolctl.commands.trace import tree_of
 from poolctl.demo.narrator import Narrator
+from poolctl.failure import CommandFailure
 from poolctl.partner_api import PartnerApi
 from poolctl.payin import pay_in
 from poolctl.receiver import Received, WebhookReceiver
@@ -20,9 +21,10 @@ from poolkit.errors import NotFound
 from poolkit.ids import new_id
 from pools.gateway.v1 import admin_pb2
 from pools.ledger.v1 import ledger_pb2
+from pools.types.v1 import types_pb2
 
 POOL, CURRENCY = "EUR-USDT", "EUR"
-PAID_IN, ORDER = "1000.00", "100.00"
+PAID_IN, ORDER, LEFT = "1000.00", "100.00", "900.00"
 # The last four digits choose the outcome: settled.
 DESTINATION = "TDemoPartnerWa11etXXXXXXXXXXXX0001"
 ENDPOINT = "demo"
@@ -58,14 +60,14 @@ async def tell_story(session: Session, receiver: WebhookReceiver, narrator: Narr
     """Everything between a ready stack and the last reading, in the order in which it happens."""
     partner = await _onboard(session, receiver, narrator)
     async with PartnerApi(session.addresses.rest, partner.secret_key) as api:
-        await _pay_in(session, api, partner, narrator)
+        await _pay_in(session, partner, narrator)
         quote = await _ask_price(api, narrator)
         request_id = new_id("req")
         began = time.monotonic()
         trade = await _accept(api, quote, request_id, narrator)
         webhook = await _hear(receiver, trade, narrator)
         settled_seconds = webhook.received_at - began
-        ledger = await _read_ledger(api, trade, narrator)
+        ledger = await _read_ledger(session, api, partner, narrator)
     books, balanced = await _read_books(session, narrator)
     journey = await _find_journey(session, trade, narrator)
     spans = await _find_trace(session, request_id, narrator)
@@ -80,25 +82,35 @@ async def _onboard(session: Session, receiver: WebhookReceiver, narrator: Narrat
             admin_pb2.CreateOrganizationRequest(name="Demo Wallet", pool_ids=[POOL])
         )
         step.tell(f"{made.organization_id} with a publishable and a secret key")
-    with narrator.step("webhook endpoint") as step:
+    with narrator.step("endpoint") as step:
         endpoint = await session.gateway.admin.CreateWebhookEndpoint(
             admin_pb2.CreateWebhookEndpointRequest(organization_id=made.organization_id, url=receiver.url(ENDPOINT))
         )
         receiver.trust(ENDPOINT, endpoint.secret)
-        step.tell(f"{receiver.url(ENDPOINT)} with a secret of its own")
+        step.tell(f"{receiver.url(ENDPOINT)}, with a secret of its own")
     return Partner(made.organization_id, made.secret_key)
 
 
-async def _pay_in(session: Session, api: PartnerApi, partner: Partner, narrator: Narrator) -> None:
+async def _pay_in(session: Session, partner: Partner, narrator: Narrator) -> None:
     with narrator.step("pay-in") as step:
         await pay_in(session, partner.organization_id, currency=CURRENCY, amount=PAID_IN)
-
-        async def credited() -> Document | None:
-            ledger = await api.list_ledger(CURRENCY)
-            return ledger if ledger["available"] == PAID_IN else None
-
-        await until(credited, seconds=15, what="The pay-in's entry in the ledger")
+        await _posted(session, partner, PAID_IN)
         step.tell(f"{amount_text(PAID_IN)} {CURRENCY}: signed bank webhook → Kafka → ledger entry")
+
+
+async def _posted(session: Session, partner: Partner, amount: str) -> None:
+    """Waits for the ledger to have posted up to an amount. Asks the ledger itself: every look through the partner API
+    would be a request of the partner's, recorded as one of the few traces a second."""
+    context = types_pb2.RequestContext(
+        request_id=session.request_id, organization_id=partner.organization_id, mode=types_pb2.MODE_TEST
+    )
+    request = ledger_pb2.GetBalancesRequest(items=[ledger_pb2.GetBalancesItem(context=context, currency=CURRENCY)])
+
+    async def posted() -> bool | None:
+        answer = await session.ledger.ledger.GetBalances(request)
+        return answer.balances[0].posted.amount == amount or None
+
+    await until(posted, seconds=15, what=f"The ledger's entry that makes {amount} {CURRENCY}")
 
 
 async def _ask_price(api: PartnerApi, narrator: Narrator) -> Document:
@@ -116,8 +128,8 @@ async def _ask_price(api: PartnerApi, narrator: Narrator) -> Document:
             },
         )
         step.tell(
-            f"{quote['fiatAmount']} EUR → {quote['cryptoAmount']} USDT: rate {quote['rate']}, "
-            f"spread {quote['spreadBps']} bps, fee {quote['feeAmount']} EUR"
+            f"{quote['fiatAmount']} EUR → {quote['cryptoAmount']} USDT at {quote['rate']}, "
+            f"{quote['spreadBps']} bps, fee {quote['feeAmount']} EUR"
         )
     return quote
 
@@ -132,7 +144,7 @@ async def _accept(api: PartnerApi, quote: Document, request_id: str, narrator: N
 
 
 async def _hear(receiver: WebhookReceiver, trade: Document, narrator: Narrator) -> Received:
-    with narrator.step("settled") as step:
+    with narrator.step("webhook") as step:
         try:
             webhook = await receiver.event_of(trade["transactId"], seconds=20)
         except TimeoutError:
@@ -141,18 +153,14 @@ async def _hear(receiver: WebhookReceiver, trade: Document, narrator: Narrator) 
                 return None
 
             webhook = await until(never, seconds=0, what="The partner's webhook")
-        step.tell(f"{webhook.type}, verified with the partner's `standardwebhooks`")
+        step.tell(f"{webhook.type}, signature verified by `standardwebhooks`")
     return webhook
 
 
-async def _read_ledger(api: PartnerApi, trade: Document, narrator: Narrator) -> Document:
+async def _read_ledger(session: Session, api: PartnerApi, partner: Partner, narrator: Narrator) -> Document:
     with narrator.step("ledger") as step:
-
-        async def debited() -> Document | None:
-            ledger = await api.list_ledger(CURRENCY)
-            return ledger if any(entry["transactId"] == trade["transactId"] for entry in ledger["entries"]) else None
-
-        ledger = await until(debited, seconds=15, what="The trade's entry in the ledger")
+        await _posted(session, partner, LEFT)
+        ledger = await api.list_ledger(CURRENCY)
         step.tell(f"{amount_text(ledger['available'])} {CURRENCY} available")
     return ledger
 
@@ -183,12 +191,18 @@ async def _find_journey(session: Session, trade: Document, narrator: Narrator) -
 
 async def _find_trace(session: Session, request_id: str, narrator: Narrator) -> list[SpanNode]:
     with narrator.step("trace") as step:
+        roots: list[SpanNode] = []
 
-        async def whole() -> list[SpanNode] | None:
-            roots = tree_of(session.addresses.layout.spans, request_id)
-            return roots if {node.span.service for node in walk(roots)} >= SERVICES else None
+        async def whole() -> bool | None:
+            roots[:] = tree_of(session.addresses.layout.spans, request_id)
+            return {node.span.service for node in walk(roots)} >= SERVICES or None
 
-        roots = await until(whole, seconds=10, what="The spans of all five services")
+        try:
+            await until(whole, seconds=5, what="The spans of all five services")
+        except CommandFailure:
+            # A busy stack records a few new traces a second, and this was none of them.
+            step.tell("not all of it was recorded; the journey tells it whole")
+            return roots
         nodes = list(walk(roots))
         took = (max(n.span.end_ns for n in nodes) - min(n.span.start_ns for n in nodes)) / 1e9
         step.tell(f"{len(nodes)} spans in {len({n.span.process_id for n in nodes})} processes, {seconds_text(took)}")

@@ -1,5 +1,6 @@
-"""Owns the pictures of the demo: the partner's ledger, the books behind it, and the last line."""
+"""Owns the pictures of the demo: the partner's ledger, the legs behind it, and the last line."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from poolctl.demo.story import Told
@@ -12,34 +13,36 @@ if TYPE_CHECKING:
 
 def ledger_view(told: Told) -> "RenderableType":
     """The partner's entries, newest first, as the partner API gives them."""
-    shown = table("entry", "reason", "change>", "balance after>", "trade")
+    shown = table("entry", "reason", "change>", "balance after>", "order")
     for entry in told.ledger["entries"]:
         shown.add_row(
             entry["id"],
             entry["reason"],
             amount_text(entry["delta"]),
             amount_text(entry["balanceAfter"]),
-            entry["transactId"] or "",
+            entry["clientReference"] or "",
         )
     return shown
 
 
-def books_view(told: Told) -> "RenderableType":
-    """What finance sees: every kind of account, one column a currency, each summing to zero."""
-    currencies = list(dict.fromkeys(currency for _, currency, _ in told.books))
-    amounts = {(kind, currency): amount for kind, currency, amount in told.books}
+def legs_view(told: Told) -> "RenderableType":
+    """Every leg that the trade posted, one column a currency, and their sums."""
+    legs = [record["facts"] for record in told.journey["records"] if record["kind"] == "entry"]
+    amounts = [(leg["account"].partition(":")[0], *leg["amount"].split(" ")) for leg in legs]
+    currencies = sorted({currency for _, _, currency in amounts})
     shown = table("account", *(f"{currency}>" for currency in currencies))
-    for kind in dict.fromkeys(kind for kind, _, _ in told.books):
-        shown.add_row(kind, *(amount_text(amounts.get((kind, currency), "0")) for currency in currencies))
+    for account, amount, currency in amounts:
+        shown.add_row(account, *(amount_text(amount) if currency == each else "" for each in currencies))
+    sums = [sum(Decimal(amount) for _, amount, currency in amounts if currency == each) for each in currencies]
+    shown.add_row("sum", *map(str, sums), style="bold")
     return shown
 
 
 def last_line(told: Told, seconds: float) -> str:
     """The whole demo in a line."""
-    quote = told.quote
-    spans, outcome = sum(1 for _ in walk(told.spans)), f"{told.trade['status']} and told"
+    quote, spans = told.quote, sum(1 for _ in walk(told.spans))
     return (
         f"demo: {quote['fiatAmount']} {quote['fiatCurrency']} became {quote['cryptoAmount']} "
-        f"{quote['cryptoCurrency']}, {outcome} in {seconds_text(told.settled_seconds)}, {spans} spans; "
-        f"all in {seconds_text(seconds)}"
+        f"{quote['cryptoCurrency']}, {told.trade['status']} and told in {seconds_text(told.settled_seconds)}, {spans} spans, "
+        f"{seconds_text(seconds)} in all"
     )

@@ -62,12 +62,18 @@ def _since(nanoseconds: int) -> str:
 
 
 def _name(node: SpanNode) -> str:
-    """Without the package, which repeats the service; with the size of a batch, and what failed it."""
-    path = node.span.name
+    """Without the package, which repeats the service; with the size of a batch of several, and what failed it."""
+    path, route = node.span.name, node.span.attributes.get("http.route")
     package, slash, method = path.rpartition("/")
     if slash and "." in package:
         path = f"{package.rpartition('.')[2]}/{method}"
-    if node.batch_size is not None:
+    elif route:
+        path = f"{node.span.attributes.get('http.request.method')} {route}"
+    if node.span.kind == "producer":
+        path = f"{path} → Kafka"
+    elif node.span.kind == "consumer":
+        path = f"Kafka → {path}"
+    if node.batch_size is not None and node.batch_size > 1:
         path += f" ×{node.batch_size}"
     return f"{path} ✗ {node.span.error}" if node.span.error else path
 
@@ -91,17 +97,17 @@ def _scales(roots: list[SpanNode]) -> dict[int, tuple[int, int]]:
     """For each node the begin and end that its bar is drawn between."""
     scales: dict[int, tuple[int, int]] = {}
 
-    def spread(node: SpanNode) -> None:
-        section = list(_section(node))
-        scale = (min(part.span.start_ns for part in section), max(part.span.end_ns for part in section))
-        for part in section:
-            scales[id(part)] = scale
-            for child in part.children:
-                if child.later:
-                    spread(child)
+    def spread(beginnings: list[SpanNode]) -> None:
+        section = [node for beginning in beginnings for node in _section(beginning)]
+        scale = (min(node.span.start_ns for node in section), max(node.span.end_ns for node in section))
+        for node in section:
+            scales[id(node)] = scale
+            later = [child for child in node.children if child.later]
+            if later:
+                spread(later)
 
     for root in roots:
-        spread(root)
+        spread([root])
     return scales
 
 
