@@ -17,6 +17,6 @@ async def desk(postgres: RunningPostgres) -> AsyncIterator[Desk]:
     database = Database(url, application_name="test", pool_size=16)
     admin = Database(postgres.admin_url(url), application_name="test", pool_size=2)
     await seed_pools(database)
-    yield Desk(database, admin)
+    yield Desk(url, database, admin)
     await database.close()
     await admin.close()

@@ -63,7 +63,8 @@ class Consumed:
 class Desk:
     """The use cases, with arguments filled in that a test does not care for."""
 
-    def __init__(self, database: Database, admin: Database) -> None:
+    def __init__(self, url: str, database: Database, admin: Database) -> None:
+        self.url = url
         self.database = database
         self.admin = admin
         self._movements = count(1)
