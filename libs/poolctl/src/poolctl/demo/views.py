@@ -40,9 +40,9 @@ def legs_view(told: Told) -> "RenderableType":
 
 def last_line(told: Told, seconds: float) -> str:
     """The whole demo in a line."""
-    quote, spans = told.quote, sum(1 for _ in walk(told.spans))
+    quote, spans, told_in = told.quote, sum(1 for _ in walk(told.spans)), seconds_text(told.settled_seconds)
     return (
         f"demo: {quote['fiatAmount']} {quote['fiatCurrency']} became {quote['cryptoAmount']} "
-        f"{quote['cryptoCurrency']}, {told.trade['status']} and told in {seconds_text(told.settled_seconds)}, {spans} spans, "
-        f"{seconds_text(seconds)} in all"
+        f"{quote['cryptoCurrency']}, "
+        f"{told.trade['status']} and told in {told_in}, {spans} spans, {seconds_text(seconds)} in all"
     )
