@@ -1,8 +1,10 @@
 """What surrounds an HTTP request: its id, its deadline, bounds on its headers, and the end of its connection."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from poolkit.context import current_request_id
 from poolkit.errors import QuoteExpired
@@ -73,6 +75,26 @@ async def test_too_many_headers_are_refused_before_the_application() -> None:
 async def test_draining_ends_the_connection_with_the_answer() -> None:
     _, headers, _ = await ask([], draining=True)
     assert headers[b"connection"] == b"close"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "operation"), [(None, "unrouted"), (ask, "ask"), (SimpleNamespace(name="Transact"), "Transact")]
+)
+async def test_requests_are_counted_by_what_the_router_found(endpoint: Any, operation: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["endpoint"] = endpoint
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def send(message: Any) -> None:
+        pass
+
+    def count() -> float:
+        labels = {"operation": operation, "status": "204"}
+        return REGISTRY.get_sample_value("http_server_duration_seconds_count", labels) or 0.0
+
+    before = count()
+    await Surroundings(app, deadline_seconds=2.0)({"type": "http", "method": "GET", "headers": []}, send, send)
+    assert count() == before + 1
 
 
 def test_an_errors_body_has_the_contracts_fields() -> None:

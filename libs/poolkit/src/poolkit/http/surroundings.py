@@ -82,9 +82,10 @@ class Surroundings:
 
 
 def _operation(scope: Scope) -> str:
-    # What the router found, never the path: ids in it would make a metric a request.
+    # What the router found (a function, or something with a name), never the path: ids would make a metric a request.
     endpoint = scope.get("endpoint")
-    return str(getattr(endpoint, "__name__", type(endpoint).__name__)) if endpoint is not None else "unrouted"
+    name = getattr(endpoint, "name", None) or getattr(endpoint, "__name__", None)
+    return name if isinstance(name, str) else "unrouted"
 
 
 async def _refuse_headers(send: Send) -> None:
