@@ -40,6 +40,8 @@ VALUE_BYTES_MAX: Final = 900_000
 """Leaves room for key and headers below the 1 MiB a broker takes by default."""
 
 _BATCH_BYTES_MAX: Final = 1_000_000
+_TOPIC_SECONDS_MAX: Final = 30.0
+_TOPIC_POLL_SECONDS: Final = 0.05
 _DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3600 * 1000
 _START_SECONDS_MAX = 10.0
 _STOP_SECONDS_MAX = 5.0
@@ -254,15 +256,25 @@ async def ensure_topics(bootstrap: str, mode: str, *, replication_factor: int = 
         for name, code, *_ in response.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise RuntimeError(f"topic {name} could not be created: {for_code(code).__name__}")
-        described = await admin.describe_topics([new.name for new in wanted])
-    except (KafkaError, OSError) as exc:
+        found = await _partition_counts(admin, [new.name for new in wanted])
+    except (KafkaError, OSError, TimeoutError) as exc:
         raise Unavailable from exc
     finally:
         await admin.close()
-    found = {entry["topic"]: len(entry["partitions"]) for entry in described}
     for new in wanted:
-        if found.get(new.name, new.num_partitions) != new.num_partitions:
+        if found[new.name] != new.num_partitions:
             raise RuntimeError(
                 f"topic {new.name} has {found[new.name]} partitions instead of {new.num_partitions}; "
                 "changing that would break the order of keys"
             )
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """How many partitions each topic has. A broker answers that a topic was made before it knows of its partitions."""
+    async with asyncio.timeout(_TOPIC_SECONDS_MAX):
+        while True:
+            described = await admin.describe_topics(names)
+            found = {entry["topic"]: len(entry["partitions"]) for entry in described}
+            if all(found.get(name) for name in names):
+                return found
+            await asyncio.sleep(_TOPIC_POLL_SECONDS)
