@@ -44,9 +44,9 @@ class WebhookReceiver:
     async def __aenter__(self) -> Self:
         application = web.Application()
         application.router.add_post("/hooks/{endpoint}", self._take)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self._base = f"http://{host}:{port}"
