@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from poolkit.database import Database
-from poolkit.ids import new_id
 from pools.events.v1 import events_pb2
-from tests.unit.trade.builders import report, trade
+from tests.integration.trade.reserved import new_trades, reserve_trades
+from tests.unit.trade.builders import report
 from trade.app.report import Applied, ReportSettlements
 from trade.domain.lifecycle import Outcome, Report
 from trade.domain.trade import Status, Trade
@@ -24,16 +24,7 @@ def reports(database: Database) -> ReportSettlements:
 
 
 async def reserve(database: Database, count: int = 1) -> list[Trade]:
-    """Writes reserved trades as the saga does."""
-    now = await database.fetch_value("SELECT clock_timestamp()")
-    made = [
-        replace(trade(), trade_id=new_id("pt", "test"), quote_id=new_id("pq", "test"), created_at=now, updated_at=now)
-        for _ in range(count)
-    ]
-    async with database.transaction() as unit:
-        await trades.insert_reserved(unit, made, [""] * count)
-        await unit.commit()
-    return made
+    return await reserve_trades(database, new_trades(count))
 
 
 def of(reserved: Trade, status: Status) -> Report:
@@ -42,7 +33,9 @@ def of(reserved: Trade, status: Status) -> Report:
 
 async def told(database: Database, trade_id: str) -> list[tuple[str, int]]:
     """The terminal events of a trade in the order of the outbox: type and number."""
-    rows = await database.fetch("SELECT type, payload FROM outbox ORDER BY sequence")
+    rows = await database.fetch(
+        "SELECT type, payload FROM outbox WHERE topic = 'pools.trade.terminal.v1' ORDER BY sequence"
+    )
     events = [(row["type"], events_pb2.TradeTerminal.FromString(row["payload"])) for row in rows]
     return [(kind, event.number) for kind, event in events if event.trade.transact_id == trade_id]
 
@@ -106,7 +99,7 @@ async def test_many_batches_over_the_same_trades_never_deadlock(database: Databa
     reserved = await reserve(database, 12)
     orders = [reserved[turn:] + reserved[:turn] for turn in range(12)]
     await asyncio.gather(*(reports([of(one, Status.SETTLED) for one in order]) for order in orders))
-    assert await database.fetch_value("SELECT count(*) FROM outbox") == 12
+    assert await database.fetch_value("SELECT count(*) FROM outbox WHERE type LIKE '%.settled'") == 12
     assert await database.fetch_value("SELECT count(*) FROM trades WHERE status = 'settled'") == 12
 
 

@@ -18,11 +18,11 @@ from pools.events.v1.events_pb2 import TradeTerminal
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
 from pools_contracts.webhook_ingest import WebhookIngestClient
 from pools_contracts.webhook_ingest import connect as connect_webhook_ingest
+from tests.integration.trade.reserved import reserve_trades
 from tests.unit.trade.builders import trade
 from trade.domain.trade import Status, Trade
 from trade.main import build as build_trade
 from trade.settings import TradeSettings
-from trade.store import trades
 from webhook_ingest.main import build
 from webhook_ingest.settings import WebhookIngestSettings
 
@@ -197,18 +197,8 @@ class TradeDesk:
 
     async def reserve(self, trade_id: str = "", **changed: Any) -> Trade:
         """Writes a reserved trade as the saga does."""
-        now = await self.database.fetch_value("SELECT clock_timestamp()")
-        made = replace(
-            trade(),
-            trade_id=trade_id or new_id("pt", "test"),
-            quote_id=new_id("pq", "test"),
-            created_at=now,
-            updated_at=now,
-            **changed,
-        )
-        async with self.database.transaction() as unit:
-            await trades.insert_reserved(unit, [made], [""])
-            await unit.commit()
+        wanted = replace(trade(), trade_id=trade_id or new_id("pt", "test"), quote_id=new_id("pq", "test"), **changed)
+        (made,) = await reserve_trades(self.database, [wanted])
         return made
 
     async def status(self, trade_id: str) -> str:
@@ -222,17 +212,19 @@ class TradeDesk:
 
     async def told(self, trade_id: str) -> list[str]:
         """What it has told of the trade, in order."""
-        rows = await self.database.fetch("SELECT type, payload FROM outbox ORDER BY sequence")
+        query = "SELECT type, payload FROM outbox WHERE topic = 'pools.trade.terminal.v1' ORDER BY sequence"
+        rows = await self.database.fetch(query)
         events = [(row["type"], TradeTerminal.FromString(row["payload"])) for row in rows]
         return [kind.removeprefix("pool.transaction.") for kind, event in events if event.trade.transact_id == trade_id]
 
 
-async def open_trade_desk(url: str) -> TradeDesk:
+async def open_trade_desk(url: str, listen: str = "127.0.0.1:0") -> TradeDesk:
     """Starts the trade service; nobody is behind it, for reports need nobody."""
     settings = TradeSettings(
         mode="test",
         database_url=url,  # type: ignore[arg-type]
         kafka_bootstrap=NOWHERE,
+        grpc_listen=listen,
         quote_address=NOWHERE,
         ledger_address=NOWHERE,
         drain_seconds=1.0,

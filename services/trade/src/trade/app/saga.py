@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -34,13 +33,13 @@ from poolkit.errors import (
     Unavailable,
     VelocityExceeded,
 )
-from poolkit.outbox import append
 from trade.app import steps
 from trade.app.ports import Events, Holds, Quotes
 from trade.domain.intent import Attempt, IntentState
 from trade.domain.trade import Status, Terms, Trade
 from trade.domain.velocity import Candidate, exceeding
-from trade.store import intents, trades
+from trade.store import intents
+from trade.store.reserving import reserve
 from trade.store.velocity import used_notional
 
 T = TypeVar("T")
@@ -142,35 +141,36 @@ class Saga:
     async def _reserve(self, held: Sequence[tuple[Attempt, Terms]], answers: Answers) -> list[_Decline]:
         """Writes the trades in one transaction; answers the attempts that are over their organization's cap."""
         try:
-            async with self._database.transaction() as unit:
-                over = await self._over_cap(unit, held)
-                within = {
-                    attempt.trade_id: (attempt, terms)
-                    for (attempt, terms), no in zip(held, over, strict=True)
-                    if not no
-                }
-                swapped = await intents.mark_reserved(unit, [attempt for attempt, _ in within.values()])
-                written = [_reserved_trade(*within[row["trade_id"]], now=row["now"]) for row in swapped]
-                if written:
-                    traceparents = [within[trade.trade_id][0].request.traceparent for trade in written]
-                    await trades.insert_reserved(unit, written, traceparents)
-                    await append(
-                        unit, [self._events.reserved(*pair) for pair in zip(written, traceparents, strict=True)]
-                    )
-                await unit.commit()
+            if any(attempt.request.notional_caps for attempt, _ in held):
+                async with self._database.transaction() as unit:
+                    over = await self._over_cap(unit, held)
+                    trades, reserved = await self._write(unit, _those(held, over, wanted=False))
+                    await unit.commit()
+            else:
+                over = [False] * len(held)
+                trades, reserved = await self._write(self._database, held)
         except DomainError as error:
             answers.update((attempt.trade_id, _unknown(error)) for attempt, _ in held)
             return []
-        answers.update((attempt.trade_id, IdempotencyInProgress()) for attempt, _ in within.values())
-        answers.update((trade.trade_id, trade) for trade in written)
-        return [
-            _Decline(attempt, VelocityExceeded(), held=True) for (attempt, _), no in zip(held, over, strict=True) if no
+        answers.update(
+            (trade.trade_id, trade if trade.trade_id in reserved else IdempotencyInProgress()) for trade in trades
+        )
+        return [_Decline(attempt, VelocityExceeded(), held=True) for attempt, _ in _those(held, over, wanted=True)]
+
+    async def _write(
+        self, target: Database | Unit, within: Sequence[tuple[Attempt, Terms]]
+    ) -> tuple[list[Trade], set[str]]:
+        """The trades to be, and which of them came to be: another driver may hold a newer claim on the others."""
+        trades = [_reserved_trade(attempt, terms) for attempt, terms in within]
+        events = [
+            self._events.reserved(trade, attempt.request.traceparent)
+            for trade, (attempt, _) in zip(trades, within, strict=True)
         ]
+        attempts = [attempt for attempt, _ in within]
+        return trades, await reserve(target, attempts, trades, events) if trades else set()
 
     async def _over_cap(self, unit: Unit, held: Sequence[tuple[Attempt, Terms]]) -> list[bool]:
         capped = {attempt.request.organization_id for attempt, _ in held if attempt.request.notional_caps}
-        if not capped:
-            return [False] * len(held)
         used = await used_notional(unit, capped)
         candidates = []
         for attempt, terms in held:
@@ -265,8 +265,14 @@ def _unknown(error: DomainError) -> DomainError:
     return error if isinstance(error, (Unavailable, DeadlineExceeded)) else Unavailable()
 
 
-def _reserved_trade(attempt: Attempt, terms: Terms, *, now: datetime) -> Trade:
+def _those(held: Sequence[tuple[Attempt, Terms]], over: Sequence[bool], *, wanted: bool) -> list[tuple[Attempt, Terms]]:
+    return [pair for pair, is_over in zip(held, over, strict=True) if is_over is wanted]
+
+
+def _reserved_trade(attempt: Attempt, terms: Terms) -> Trade:
     request = attempt.request
+    if attempt.claimed_at is None:
+        raise ValueError("an attempt is driven only once it is stored")
     return Trade(
         trade_id=attempt.trade_id,
         organization_id=request.organization_id,
@@ -275,6 +281,6 @@ def _reserved_trade(attempt: Attempt, terms: Terms, *, now: datetime) -> Trade:
         terms=terms,
         status=Status.RESERVED,
         request_id=request.request_id,
-        created_at=now,
-        updated_at=now,
+        created_at=attempt.claimed_at,
+        updated_at=attempt.claimed_at,
     )

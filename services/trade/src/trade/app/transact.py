@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from poolkit.crashpoints import reach
@@ -73,7 +74,11 @@ class TransactQuotes:
             attempts = {index: Attempt(new_id("pt", self._mode), request) for index, request in waiting.items()}
             begun = await intents.begin(self._database, list(attempts.values()))
             reach(steps.AFTER_INTENT)
-            new = {index: attempt for index, attempt in attempts.items() if attempt.trade_id in begun}
+            new = {
+                index: replace(attempt, claimed_at=begun[attempt.trade_id])
+                for index, attempt in attempts.items()
+                if attempt.trade_id in begun
+            }
             rest = {index: request for index, request in waiting.items() if index not in new}
             # Repeats are answered while the new ones are driven: neither waits for the other.
             _, waiting = await asyncio.gather(self._drive(new, answers), self._answer_repeats(rest, answers))

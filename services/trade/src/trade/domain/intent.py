@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from poolkit.errors import DomainError, IdempotencyConflict, IdempotencyInProgress, NotFound
@@ -47,6 +48,8 @@ class Attempt:
 
     trade_id: str
     request: TransactRequest
+    claimed_at: datetime | None = None
+    """By the database's clock; None until the intent is stored. A trade is created at the moment it was claimed."""
     fencing: int = 1
     """Grows with each driver; a driver whose number is old can change nothing."""
     resumed: bool = False

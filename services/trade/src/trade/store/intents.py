@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from poolkit.database import Database, Record, Unit
 from trade.domain.intent import Attempt, IntentState, KnownIntent, TransactRequest
@@ -14,7 +15,7 @@ INSERT INTO intents (trade_id, organization_id, idempotency_key, quote_id, pool_
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
                      $7::boolean[], $8::jsonb[], $9::text[], $10::text[])
 ON CONFLICT DO NOTHING
-RETURNING trade_id
+RETURNING trade_id, claimed_at
 """
 
 _BIND = """
@@ -36,13 +37,6 @@ SELECT a.position, false, i.trade_id, i.idempotency_key, i.quote_id, i.pool_id, 
 FROM unnest($1::text[], $3::text[]) WITH ORDINALITY AS a (organization_id, quote_id, position)
 JOIN intents i ON i.quote_id = a.quote_id AND i.organization_id = a.organization_id
              AND i.declined_at IS NULL AND i.alias_of IS NULL
-"""
-
-_RESERVE = """
-UPDATE intents i SET state = 'reserved'
-FROM unnest($1::text[], $2::bigint[]) AS a (trade_id, fencing)
-WHERE i.trade_id = a.trade_id AND i.fencing = a.fencing AND i.state = 'running'
-RETURNING i.trade_id, clock_timestamp() AS now
 """
 
 _DECLINING = """
@@ -71,8 +65,8 @@ RETURNING i.*
 """
 
 
-async def begin(database: Database, attempts: Sequence[Attempt]) -> set[str]:
-    """Inserts intents and answers the trade ids that are new; the others met a bound key or quote.
+async def begin(database: Database, attempts: Sequence[Attempt]) -> dict[str, datetime]:
+    """Inserts intents; when each new one was claimed, by trade id. The others met a bound key or quote.
 
     In the order of their keys, so that two batches rarely wait for each other in a circle.
     """
@@ -91,7 +85,7 @@ async def begin(database: Database, attempts: Sequence[Attempt]) -> set[str]:
         [request.request_id for request in requests],
         [request.traceparent for request in requests],
     )
-    return {row["trade_id"] for row in rows}
+    return {row["trade_id"]: row["claimed_at"] for row in rows}
 
 
 async def bind_key(database: Database, alias_id: str, trade_id: str, request: TransactRequest) -> bool:
@@ -144,21 +138,16 @@ async def find_known(
     return [(by_key.get(index), by_quote.get(index)) for index in range(len(requests))]
 
 
-async def mark_reserved(unit: Unit, attempts: Sequence[Attempt]) -> list[Record]:
-    """Compares and swaps running attempts to reserved; answers (trade_id, now) of those whose claim still held."""
-    return await unit.fetch(_RESERVE, *_claims(attempts))
-
-
 async def mark_declining(target: Unit | Database, attempts: Sequence[Attempt], reasons: Sequence[str]) -> set[str]:
     """Compares and swaps running attempts to declining: the decision to undo, taken before anything is undone."""
-    return {row["trade_id"] for row in await target.fetch(_DECLINING, *_claims(attempts), list(reasons))}
+    return {row["trade_id"] for row in await target.fetch(_DECLINING, *claims(attempts), list(reasons))}
 
 
 async def mark_declined(
     database: Database, attempts: Sequence[Attempt], reasons: Sequence[str], *, was: IntentState
 ) -> set[str]:
     """Compares and swaps attempts that hold nothing any more to declined: key and quote are free again."""
-    return {row["trade_id"] for row in await database.fetch(_DECLINED, *_claims(attempts), list(reasons), was)}
+    return {row["trade_id"] for row in await database.fetch(_DECLINED, *claims(attempts), list(reasons), was)}
 
 
 async def take_over(
@@ -169,7 +158,8 @@ async def take_over(
     return [(_attempt(row), IntentState(row["state"]), row["decline_reason"] or "") for row in rows]
 
 
-def _claims(attempts: Sequence[Attempt]) -> tuple[list[str], list[int]]:
+def claims(attempts: Sequence[Attempt]) -> tuple[list[str], list[int]]:
+    """What a compare and swap compares: trade ids with the fencing numbers they were claimed under."""
     return [attempt.trade_id for attempt in attempts], [attempt.fencing for attempt in attempts]
 
 
@@ -187,6 +177,7 @@ def _attempt(row: Record) -> Attempt:
     return Attempt(
         trade_id=row["trade_id"],
         fencing=row["fencing"],
+        claimed_at=row["claimed_at"],
         resumed=True,
         request=TransactRequest(
             organization_id=row["organization_id"],

@@ -17,29 +17,6 @@ _COLUMNS = """
     t.terminal_count, t.reconciliation_state, t.request_id, t.created_at, t.updated_at, t.terminal_at
 """
 
-_INSERT = """
-WITH a AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                         $9::text[], $10::text[], $11::int[], $12::int[], $13::text[], $14::text[], $15::text[],
-                         $16::text[], $17::text[], $18::text[], $19::timestamptz[])
-        AS a (trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency,
-              crypto_amount, rate, spread_bps, fee_bps, fee_amount, network, destination_address, client_reference,
-              request_id, traceparent, created_at)
-), moved AS (
-    INSERT INTO transitions (trade_id, number, to_status, source, provider_event_id, webhook_id,
-                             network_transaction_id, business_date, request_id, traceparent, created_at)
-    SELECT trade_id, 0, 'reserved', 'trade', '', '', '', (created_at AT TIME ZONE 'UTC')::date, request_id, traceparent,
-           created_at FROM a
-)
-INSERT INTO trades (trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency,
-                    crypto_amount, rate, spread_bps, fee_bps, fee_amount, network, destination_address,
-                    client_reference, request_id, traceparent, created_at, updated_at)
-SELECT trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount::numeric, crypto_currency,
-       crypto_amount::numeric, rate::numeric, spread_bps, fee_bps, fee_amount::numeric, network, destination_address,
-       client_reference, request_id, traceparent, created_at, created_at
-FROM a
-"""
-
 _MOVE = """
 WITH a AS (
     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -96,32 +73,6 @@ class TradeFilter:
     status: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
-
-
-async def insert_reserved(unit: Unit, trades: Sequence[Trade], traceparents: Sequence[str]) -> None:
-    """Writes trades that were just reserved, each with its first transition."""
-    await unit.execute(
-        _INSERT,
-        [trade.trade_id for trade in trades],
-        [trade.organization_id for trade in trades],
-        [trade.quote_id for trade in trades],
-        [trade.pool_id for trade in trades],
-        [trade.terms.side for trade in trades],
-        [trade.terms.fiat_currency for trade in trades],
-        [trade.terms.fiat_amount for trade in trades],
-        [trade.terms.crypto_currency for trade in trades],
-        [trade.terms.crypto_amount for trade in trades],
-        [trade.terms.rate for trade in trades],
-        [trade.terms.spread_bps for trade in trades],
-        [trade.terms.fee_bps for trade in trades],
-        [trade.terms.fee_amount for trade in trades],
-        [trade.terms.network for trade in trades],
-        [trade.terms.destination_address for trade in trades],
-        [trade.terms.client_reference for trade in trades],
-        [trade.request_id for trade in trades],
-        list(traceparents),
-        [trade.created_at for trade in trades],
-    )
 
 
 async def write_transitions(unit: Unit, transitions: Sequence[Transition]) -> None:

@@ -1,0 +1,79 @@
+"""Owns the one statement that makes an intent a trade: compare and swap, trade, first transition and event together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from poolkit import outbox
+from poolkit.database import Database, Unit
+from poolkit.outbox import OutboxEvent, append_args
+from trade.domain.intent import Attempt
+from trade.domain.trade import Trade
+from trade.store.intents import claims
+
+_RESERVE = f"""
+WITH swapped AS (
+    UPDATE intents i SET state = 'reserved'
+    FROM unnest($1::text[], $2::bigint[]) AS claim (trade_id, fencing)
+    WHERE i.trade_id = claim.trade_id AND i.fencing = claim.fencing AND i.state = 'running'
+    RETURNING i.trade_id, i.organization_id, i.quote_id, i.pool_id, i.request_id, i.traceparent
+), reserved AS (
+    SELECT swapped.*, terms.*
+    FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
+                $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::timestamptz[])
+        AS terms (id, side, fiat_currency, fiat_amount, crypto_currency, crypto_amount, rate, spread_bps, fee_bps,
+                  fee_amount, network, destination_address, client_reference, created_at)
+    JOIN swapped ON swapped.trade_id = terms.id
+), moved AS (
+    INSERT INTO transitions (trade_id, number, to_status, source, provider_event_id, webhook_id,
+                             network_transaction_id, business_date, request_id, traceparent, created_at)
+    SELECT trade_id, 0, 'reserved', 'trade', '', '', '', (created_at AT TIME ZONE 'UTC')::date, request_id, traceparent,
+           created_at
+    FROM reserved
+), written AS (
+    INSERT INTO trades (trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency,
+                        crypto_amount, rate, spread_bps, fee_bps, fee_amount, network, destination_address,
+                        client_reference, request_id, traceparent, created_at, updated_at)
+    SELECT trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount::numeric, crypto_currency,
+           crypto_amount::numeric, rate::numeric, spread_bps, fee_bps, fee_amount::numeric, network,
+           destination_address, client_reference, request_id, traceparent, created_at, created_at
+    FROM reserved
+), told AS (
+    {outbox.INSERT_SQL}
+    SELECT event.event_id, event.topic, event.key, event.type, event.request_id, event.traceparent, event.payload,
+           event.business_date
+    FROM unnest($1::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[],
+                $23::date[])
+        AS event (trade_id, {outbox.COLUMNS})
+    JOIN swapped USING (trade_id)
+)
+SELECT trade_id, pg_notify('{outbox.CHANNEL}', '') FROM swapped
+"""  # noqa: S608 - constants only
+
+
+async def reserve(
+    target: Database | Unit, attempts: Sequence[Attempt], trades: Sequence[Trade], events: Sequence[OutboxEvent]
+) -> set[str]:
+    """Makes the attempts whose claim still holds reserved trades; answers their ids. One round trip.
+
+    PostgreSQL sends equal notifications of one transaction once, so the relay is woken once a batch.
+    """
+    rows = await target.fetch(
+        _RESERVE,
+        *claims(attempts),
+        [trade.terms.side for trade in trades],
+        [trade.terms.fiat_currency for trade in trades],
+        [trade.terms.fiat_amount for trade in trades],
+        [trade.terms.crypto_currency for trade in trades],
+        [trade.terms.crypto_amount for trade in trades],
+        [trade.terms.rate for trade in trades],
+        [trade.terms.spread_bps for trade in trades],
+        [trade.terms.fee_bps for trade in trades],
+        [trade.terms.fee_amount for trade in trades],
+        [trade.terms.network for trade in trades],
+        [trade.terms.destination_address for trade in trades],
+        [trade.terms.client_reference for trade in trades],
+        [trade.created_at for trade in trades],
+        *append_args(events),
+    )
+    return {row["trade_id"] for row in rows}
