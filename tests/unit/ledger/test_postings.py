@@ -87,6 +87,10 @@ def test_treasury_movement_moves_the_pools_inventory(units: int, inventory: str,
     assert posting.legs[0][0].pool_id == "EUR-USDT"
 
 
+def test_payout_limit_in_fiat_has_no_account() -> None:
+    assert postings_of(event(TreasuryMoved("EUR-USDT", "EUR", 100), TREASURER)) == ()
+
+
 @pytest.mark.parametrize("status", ["failed", "released"])
 def test_trade_that_was_never_delivered_posts_nothing(status: str) -> None:
     assert postings_of(event(TRADE._replace(status=status))) == ()

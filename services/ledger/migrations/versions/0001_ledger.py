@@ -176,7 +176,8 @@ BEGIN
        IS DISTINCT FROM
        (OLD.event_id, OLD.topic, OLD.type, OLD.organization_id, OLD.payload, OLD.request_id, OLD.traceparent,
         OLD.partition, OLD."offset", OLD.received_at)
-       OR OLD.business_date IS DISTINCT FROM coalesce(OLD.business_date, NEW.business_date)
+       OR NEW.business_date IS DISTINCT FROM coalesce(OLD.business_date, NEW.business_date)
+       OR NEW.occurred_ms IS DISTINCT FROM coalesce(OLD.occurred_ms, NEW.occurred_ms)
        OR OLD.state = 'applied'
     THEN
         RAISE EXCEPTION 'the inbox is append-only: only the state of an event that is not applied may change'

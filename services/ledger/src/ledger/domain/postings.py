@@ -34,6 +34,7 @@ from ledger.domain.events import (
     TradeTerminal,
     TreasuryMoved,
 )
+from poolkit.money import FIAT
 
 PAYIN_CREDIT: Final = "payin_credit"
 BUY_DEBIT: Final = "buy_debit"
@@ -65,7 +66,10 @@ class Posting(NamedTuple):
 
 
 def postings_of(event: Event) -> tuple[Posting, ...]:
-    """What the event writes: nothing for failed and released, two postings for an allocation, else one."""
+    """What the event writes: nothing for failed and released, two postings for an allocation, else one.
+
+    A treasury movement of fiat writes nothing either: it is a limit for payouts, and has no account (contract section 5).
+    """
     cause = event.cause
     if isinstance(cause, TradeTerminal):
         return _trade(event.organization_id, cause)
@@ -73,7 +77,7 @@ def postings_of(event: Event) -> tuple[Posting, ...]:
         return (_payin(event.organization_id, cause),)
     if isinstance(cause, PayinAllocated):
         return _allocation(event.organization_id, cause)
-    return (_treasury(event.organization_id, cause),)
+    return () if cause.currency in FIAT else (_treasury(event.organization_id, cause),)
 
 
 def _trade(organization_id: str, trade: TradeTerminal) -> tuple[Posting, ...]:
