@@ -13,10 +13,11 @@ def command(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None
 
     Example: poolctl down --data-dir .pools
     """
+    from poolctl.commands.up_display import Display
     from poolctl.stack.remote import stop_stack
 
     layout = Layout.at(data_dir)
-    ended = asyncio.run(stop_stack(layout, lambda part, words: typer.echo(f"{part}: {words}", err=True)))
+    ended = asyncio.run(stop_stack(layout, Display(as_json=as_json).say))
     if as_json:
         print_json({"dataDir": str(layout.data_dir), "stopped": ended})
     else:

@@ -2,6 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+
+# A health port that goes away is what we ask about; gRPC would say so on stderr besides.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 async def is_serving(address: str, *, seconds: float = 1.0) -> bool:

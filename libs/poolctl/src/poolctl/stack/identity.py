@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolctl.stack.failure import StackError
+
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
 _UNPRIVILEGED_USER = "nobody"
@@ -52,7 +54,11 @@ def _capability_needed(owned: Path, program: Path) -> int | None:
     for capability in wanted:
         if permitted >> capability & 1:
             return capability
-    return None
+    closed = sorted(str(way) for way in ways if not way.stat().st_mode & stat.S_IXOTH) or [str(program)]
+    raise StackError(
+        f"{program.name} must not run as root, and {_UNPRIVILEGED_USER} cannot reach its files: {closed[0]} is closed.",
+        advice=f"Run as another user than root, or open the way: chmod o+x {' '.join(closed)}",
+    )
 
 
 def _permitted_capabilities() -> int:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolctl.stack.failure import StackError
+
 DEFAULT_DATA_DIRECTORY = Path(".pools")
 
 
@@ -18,11 +20,17 @@ class Layout:
 
     def create(self) -> None:
         """Makes the directories; one that is there already keeps its permissions."""
-        # 0711: PostgreSQL's user must pass through, and has no business seeing what else there is.
-        for directory in (self.data_dir, self.postgres, self.kafka):
-            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for directory in (self.logs, self.spans, self.run):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            # 0711: PostgreSQL's user must pass through, and has no business seeing what else there is.
+            for directory in (self.data_dir, self.postgres, self.kafka):
+                directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            for directory in (self.logs, self.spans, self.run):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as failure:
+            raise StackError(
+                f"The data directory {self.data_dir} cannot be made: {failure.strerror or failure}.",
+                advice="Name another with --data-dir.",
+            ) from failure
 
     @property
     def postgres(self) -> Path:

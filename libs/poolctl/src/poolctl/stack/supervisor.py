@@ -92,10 +92,10 @@ class Stack:
 
         Raises AlreadyRunning, or StackError saying which part did not start and why.
         """
+        self.layout.create()
         await self._acquire_lock()
         began = time.monotonic()
         try:
-            self.layout.create()
             me = ProcessIdentity.of(os.getpid()) or ProcessIdentity(os.getpid(), 0.0)
             self._state = StatePublisher(self.layout.state_file, StackState("starting", me))
             for name in await stop_orphans(self.layout):
