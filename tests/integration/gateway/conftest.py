@@ -10,6 +10,7 @@ from poolctl.stack.kafka import Kafka
 from poolkit.kafka import ensure_topics
 from tests.integration.databases import RunningPostgres
 from tests.integration.gateway.house import RunningGateway, start_gateway
+from tests.integration.gateway.neighbours import House, start_house
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,10 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A partner's HTTP client."""
     async with httpx.AsyncClient(timeout=10) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+async def house(postgres: RunningPostgres, bootstrap: str, http: httpx.AsyncClient) -> AsyncIterator[House]:
+    """All five services."""
+    async with AsyncExitStack() as stack:
+        yield await start_house(stack, postgres, bootstrap, http)
