@@ -1,0 +1,35 @@
+"""The table at the end of a bench run: each figure beside what it must reach and what it aims at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("transact p50 at 1 in flight / floor's", ("ratios", "transact_1_p50"), "≤ 8", ""),
+    ("transact at 64, gRPC / floor", ("ratios", "transact_64"), "≥ 0.5", "≥ 1.0"),
+    ("transact at 256, gRPC / floor", ("ratios", "transact_256"), "≥ 0.8", ""),
+    ("transact at 64, REST / floor", ("ratios", "rest_transact_64"), "", "≥ 1.5"),
+    ("transact at 256, REST / floor", ("ratios", "rest_transact_256"), "", ""),
+    ("journeys a second", ("journeys_per_second",), "", ""),
+    ("journeys a CPU-second of the services", ("journeys_per_cpu_second",), "", "≥ 200"),
+    ("ledger events applied a second", ("ledger_events_per_second",), "≥ 2500", ""),
+    ("ledger / bare rows", ("ratios", "ledger_row_floor"), "", "≥ 0.5"),
+    ("terminal commit to ledger commit, p50 ms", ("terminal_to_ledger_p50_ms",), "≤ 15", ""),
+)
+
+
+def print_table(measured: dict[str, Any]) -> None:
+    """Prints one line a figure."""
+    print(f"\n{'':44}{'measured':>12}{'must':>10}{'aim':>10}")
+    for label, path, must, aim in ROWS:
+        value: Any = measured
+        for step in path:
+            value = value[step]
+        print(f"{label:44}{value:>12}{must:>10}{aim:>10}")
+    memory = measured["memory_mb"]
+    print(f"{'memory at rest, largest Python service, MB':44}{_largest(memory):>12}{'≤ 120':>10}")
+    print(f"{'memory at rest, whole stack, MB':44}{round(sum(memory.values())):>12}{'≤ 1300':>10}\n")
+
+
+def _largest(memory: dict[str, float]) -> float:
+    return max(held for name, held in memory.items() if name not in ("postgres", "kafka"))
