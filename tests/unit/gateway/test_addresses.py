@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.domain.addresses import check_url, is_public
+from gateway.app.addresses import check_url, is_public
 from poolkit.errors import InvalidRequest
 
 PRIVATE = (

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.app.addresses import check_url
 from gateway.app.ports import CataloguedPool, Ledger, Quotes
-from gateway.domain.addresses import check_url
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
 from gateway.store import access, endpoints
 from gateway.store.access import StoredKey

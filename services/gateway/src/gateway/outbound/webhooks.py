@@ -8,7 +8,7 @@ from typing import Final
 
 import aiohttp
 
-from gateway.domain.addresses import check_url, is_public
+from gateway.app.addresses import check_url, is_public
 from gateway.domain.deliveries import ClaimedDelivery, PostResult
 from poolkit.errors import InvalidRequest
 from poolkit.security import Cipher, pools_signature, sign_standard
