@@ -1,5 +1,6 @@
 """Owns the entry of `poolctl`: which commands there are, found without importing them, and how a failure is told."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -62,6 +63,8 @@ def _root() -> None:
 
 def main() -> None:
     """The console entry: exit 0, 1 with a sentence on stderr, or 2 on wrong usage."""
+    # Before grpc is imported: it tells stderr of every connection that a stopping service closes.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         app()
     except CommandFailure as failure:
