@@ -1,6 +1,7 @@
 """A ledger's use cases at hand for tests, on a database of their own, and the invariants they are held to."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from ledger.store.holds import Tombstone
 from poolkit.database import Database
 from poolkit.ids import new_id
 from poolkit.inbox import ReceivedEvent
+from tests.integration.databases import RunningPostgres
 from tests.integration.ledger.events import UNSAMPLED
 
 _PARTNERS_OFF = """
@@ -46,7 +48,8 @@ GROUP BY t.organization_id, h.sequence, h.link
 class Books:
     """One replica of the ledger. `admin` sees and may do everything in the same database."""
 
-    def __init__(self, database: Database, admin: Database) -> None:
+    def __init__(self, database: Database, admin: Database, url: str = "") -> None:
+        self.url = url
         self.database = database
         self.admin = admin
         self.directory = AccountDirectory(database)
@@ -111,6 +114,19 @@ class Books:
         for row in await self.admin.fetch(_CHAINS):
             assert row["sequences"] == list(range(1, row["head"] + 1))
             assert row["link"] == row["head_link"]
+
+
+@asynccontextmanager
+async def open_books(postgres: RunningPostgres) -> AsyncIterator[Books]:
+    """An empty ledger of one's own."""
+    url = await postgres.fresh_database("ledger")
+    database = Database(url, application_name="tested", pool_size=16)
+    admin = Database(postgres.admin_url(url), application_name="test", pool_size=2)
+    try:
+        yield Books(database, admin, url)
+    finally:
+        await database.close()
+        await admin.close()
 
 
 def hold_request(

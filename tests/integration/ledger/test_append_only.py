@@ -6,35 +6,38 @@ import asyncpg
 import pytest
 
 from tests.integration.databases import RunningPostgres
-from tests.integration.ledger.books import Books, new_trade
+from tests.integration.ledger.books import Books, new_trade, open_books
 from tests.integration.ledger.events import payin, trade_event
 
 REFUSED = asyncpg.InsufficientPrivilegeError
 KEPT = ["transactions", "entries", "inbox"]
 
 
+@pytest.fixture(scope="module")
+async def posted(postgres: RunningPostgres) -> AsyncIterator[Books]:
+    """Books with a pay-in and a trade; the tests of this module share them, since nothing can change them."""
+    async with open_books(postgres) as books:
+        await books.apply(payin("org_1"), trade_event("org_1", new_trade()))
+        yield books
+
+
 @pytest.fixture
-async def migrator(
-    postgres: RunningPostgres, books: Books, organization: str
-) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """The owner of the tables, on books with a pay-in and a trade."""
-    await books.apply(payin(organization), trade_event(organization, new_trade()))
-    name = await books.database.fetch_value("SELECT current_database()")
-    url = postgres.migrator_url(f"postgresql://ledger_runtime@host/{name}")
-    connection = await asyncpg.connect(url)
+async def migrator(postgres: RunningPostgres, posted: Books) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The owner of the tables."""
+    name = await posted.database.fetch_value("SELECT current_database()")
+    connection = await asyncpg.connect(postgres.migrator_url(f"postgresql://ledger_runtime@host/{name}"))
     yield connection
     await connection.close()
 
 
-@pytest.mark.usefixtures("migrator")
 @pytest.mark.parametrize("table", KEPT)
-async def test_runtime_role_has_no_right_to_change_what_was_posted(books: Books, table: str) -> None:
+async def test_runtime_role_has_no_right_to_change_what_was_posted(posted: Books, table: str) -> None:
     for statement in (f"DELETE FROM {table}", f"TRUNCATE {table}"):
         with pytest.raises(REFUSED):
-            await books.database.execute(statement)
+            await posted.database.execute(statement)
     column = {"transactions": "reason = 'x'", "entries": "amount = amount + 1", "inbox": "payload = ''"}[table]
     with pytest.raises(REFUSED, match="permission denied"):
-        await books.database.execute(f"UPDATE {table} SET {column}")
+        await posted.database.execute(f"UPDATE {table} SET {column}")
 
 
 @pytest.mark.parametrize(
@@ -64,9 +67,8 @@ async def test_not_even_the_owner_can_change_what_was_posted(
         await migrator.execute(statement)
 
 
-@pytest.mark.usefixtures("migrator")
-async def test_triggers_also_hold_where_a_session_replays_as_a_replica(books: Books) -> None:
-    async with books.admin.transaction() as unit:
+async def test_triggers_also_hold_where_a_session_replays_as_a_replica(posted: Books) -> None:
+    async with posted.admin.transaction() as unit:
         await unit.execute("SET LOCAL session_replication_role = replica")
         with pytest.raises(REFUSED, match="append-only"):
             await unit.execute("DELETE FROM entries")
@@ -82,9 +84,8 @@ INSERT INTO entries (transaction_number, leg, account_id, amount) VALUES {entrie
 """
 
 
-@pytest.mark.usefixtures("migrator")
-async def test_unbalanced_transaction_is_refused(books: Books) -> None:
-    ids = {row["name"]: row["id"] for row in await books.admin.fetch("SELECT name, id FROM accounts")}
+async def test_unbalanced_transaction_is_refused(posted: Books) -> None:
+    ids = {row["name"]: row["id"] for row in await posted.admin.fetch("SELECT name, id FROM accounts")}
     euro = [id_ for name, id_ in ids.items() if ":EUR:" in name]
     usdt = [id_ for name, id_ in ids.items() if ":USDT:" in name]
     refused = [
@@ -100,5 +101,5 @@ async def test_unbalanced_transaction_is_refused(books: Books) -> None:
     ]
     for entries in refused:
         with pytest.raises(asyncpg.CheckViolationError):
-            await books.database.execute(TRANSACTION.format(entries=entries))
-    await books.database.execute(TRANSACTION.format(entries=f"(1001, 1, {euro[0]}, 100), (1001, 2, {euro[1]}, -100)"))
+            await posted.database.execute(TRANSACTION.format(entries=entries))
+    await posted.database.execute(TRANSACTION.format(entries=f"(1001, 1, {euro[0]}, 100), (1001, 2, {euro[1]}, -100)"))

@@ -5,10 +5,9 @@ import random
 import pytest
 
 from ledger.app.replay import replay
-from poolkit.database import Database
 from pools.types.v1 import types_pb2
 from tests.integration.databases import RunningPostgres
-from tests.integration.ledger.books import Books, hold_request, new_trade, snapshot
+from tests.integration.ledger.books import Books, hold_request, new_trade, open_books, snapshot
 from tests.integration.ledger.events import allocation, payin, top_up, trade_event
 
 
@@ -42,18 +41,11 @@ async def test_replayed_events_give_the_same_ledger_to_the_last_byte(
     await books.assert_adds_up()
     assert await books.count("inbox", "state <> 'applied'") == 0
 
-    url = await postgres.fresh_database("ledger")
-    database = Database(url, application_name="rebuilt")
-    admin = Database(postgres.admin_url(url), application_name="test", pool_size=2)
-    rebuilt = Books(database, admin)
-    try:
+    async with open_books(postgres) as rebuilt:
         count = await replay(books.database, rebuilt.apply_events, rebuilt.decode)
         assert count == await books.count("inbox")
-        original, again = await snapshot(books.admin), await snapshot(admin)
+        original, again = await snapshot(books.admin), await snapshot(rebuilt.admin)
         for what, rows in original.items():
             assert rows
             assert again[what] == rows, what
         await rebuilt.assert_adds_up()
-    finally:
-        await database.close()
-        await admin.close()

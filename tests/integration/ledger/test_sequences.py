@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolkit.database import Database
 from poolkit.inbox import PoisonEvent
 from pools.types.v1 import types_pb2
 from tests.integration.databases import RunningPostgres
-from tests.integration.ledger.books import Books, hold_request, new_trade
+from tests.integration.ledger.books import Books, hold_request, new_trade, open_books
 from tests.integration.ledger.events import allocation, payin, trade_event
 
 STEPS = st.lists(
@@ -29,12 +28,8 @@ STEPS = st.lists(
 @pytest.fixture(scope="module")
 async def shared_books(postgres: RunningPostgres) -> AsyncIterator[Books]:
     """One ledger for all examples; each has organizations and trades of its own."""
-    url = await postgres.fresh_database("ledger")
-    database = Database(url, application_name="tested", pool_size=4)
-    admin = Database(postgres.admin_url(url), application_name="test", pool_size=2)
-    yield Books(database, admin)
-    await database.close()
-    await admin.close()
+    async with open_books(postgres) as opened:
+        yield opened
 
 
 @settings(max_examples=40)

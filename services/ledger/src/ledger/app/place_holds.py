@@ -27,8 +27,10 @@ class PlaceHolds:
 
     async def __call__(self, requests: Sequence[HoldRequest]) -> list[Answer]:
         """The answers in the order of the requests: a hold's id, InsufficientBalance or AttemptUndone."""
-        # The first item of a trade id is the question; a second one hears its answer.
-        asked = list({request.trade_id: request for request in reversed(requests)}.values())[::-1]
+        first: dict[str, HoldRequest] = {}
+        for request in requests:
+            first.setdefault(request.trade_id, request)
+        asked = list(first.values())
         if not asked:
             return []
         await self._directory.ensure_accounts(
