@@ -75,7 +75,16 @@ class _Decline:
 class Saga:
     """Drives attempts from `running` to `reserved` or `declined`."""
 
-    def __init__(self, database: Database, quotes: Quotes, holds: Holds, events: Events) -> None:
+    def __init__(
+        self,
+        database: Database,
+        quotes: Quotes,
+        holds: Holds,
+        events: Events,
+        *,
+        drive_seconds_max: float = DRIVE_SECONDS_MAX,
+    ) -> None:
+        self._drive_seconds_max = drive_seconds_max
         self._database = database
         self._quotes = quotes
         self._holds = holds
@@ -83,7 +92,7 @@ class Saga:
 
     async def drive(self, attempts: Sequence[Attempt]) -> Answers:
         """Takes running attempts as far as they go; the trade, the refusal, or `unavailable` where nobody knows yet."""
-        until = time.monotonic() + DRIVE_SECONDS_MAX
+        until = time.monotonic() + self._drive_seconds_max
         answers: Answers = {}
         consumed = await self._consume(attempts, until, answers)
         reach(steps.AFTER_CONSUME)

@@ -1,0 +1,265 @@
+"""Answers that are lost, late or doubled between trade and its colleagues: no money or inventory is lost or doubled.
+
+The saga runs in the test on a trade database of its own, against the real quote and ledger processes. What is faulty is
+the way in between: a call takes effect and its answer is lost, or it takes effect long after it was given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+
+from poolctl.session import Addresses
+from poolctl.stack import Stack
+from poolkit.database import Database
+from poolkit.errors import DeadlineExceeded, DomainError, IdempotencyInProgress, InsufficientBalance
+from poolkit.rpc.channels import open_channel
+from pools_contracts.ledger import LedgerClient
+from pools_contracts.quote import QuoteClient as QuoteStubs
+from tests.e2e.databases import Databases
+from tests.e2e.partners import POOL, SETTLES, Partner, PartnerFactory
+from tests.integration.databases import RunningPostgres
+from trade.app.recover import Recovery
+from trade.app.saga import Saga
+from trade.app.transact import Accepted, Answer, TransactQuotes
+from trade.domain.intent import Attempt, TransactRequest
+from trade.domain.trade import Terms
+from trade.outbound.events import TradeEvents
+from trade.outbound.holds import HoldClient
+from trade.outbound.quotes import QuoteClient
+
+Hook = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Wire:
+    """Quote service and ledger behind a wire that a test can make faulty: each hook runs once, then is gone."""
+
+    quotes: QuoteClient
+    holds: HoldClient
+    hooks: dict[str, Hook] = field(default_factory=dict)
+    given_back: list[Attempt] = field(default_factory=list)
+
+    async def _hook(self, name: str) -> None:
+        await self.hooks.pop(name, _nothing)()
+
+    async def consume(self, attempts: Sequence[Attempt], seconds: float) -> list[Terms | DomainError]:
+        await self._hook("before consume")
+        answer = await self.quotes.consume(attempts, seconds)
+        await self._hook("after consume")
+        return answer
+
+    async def give_back(self, attempts: Sequence[Attempt], seconds: float) -> None:
+        self.given_back += attempts
+        await self._hook("before give_back")
+        await self.quotes.give_back(attempts, seconds)
+        await self._hook("after give_back")
+
+    async def place(self, attempts: Sequence[tuple[Attempt, Terms]], seconds: float) -> list[DomainError | None]:
+        await self._hook("before place")
+        answer = await self.holds.place(attempts, seconds)
+        await self._hook("after place")
+        return answer
+
+    async def void(self, attempts: Sequence[Attempt], seconds: float) -> None:
+        await self.holds.void(attempts, seconds)
+
+
+async def lost() -> None:
+    """The answer never came."""
+    raise DeadlineExceeded
+
+
+@dataclass(slots=True)
+class Desk:
+    """A trade service of the test's own."""
+
+    database: Database
+    wire: Wire
+    transact: TransactQuotes
+    recovery: Recovery
+    books: Databases
+
+    async def accept(self, partner: Partner, quote_id: str, *, key: str = "order-1") -> Answer:
+        request = TransactRequest(partner.organization_id, "req_fault", "", key, quote_id, POOL)
+        return (await self.transact([request]))[0]
+
+    async def state(self, quote_id: str) -> str:
+        query = "SELECT state FROM intents WHERE quote_id = $1 ORDER BY created_at DESC LIMIT 1"
+        return str(await self.database.fetch_value(query, quote_id))
+
+    async def trades(self, quote_id: str) -> int:
+        return int(await self.database.fetch_value("SELECT count(*) FROM trades WHERE quote_id = $1", quote_id))
+
+    async def quote_status(self, partner: Partner, quote_id: str) -> str:
+        return str((await partner.rest.http.get(f"/v1/pools/quotes/{quote_id}")).json()["status"])
+
+
+@pytest.fixture(scope="session")
+async def trade_databases(stack: Stack) -> RunningPostgres:
+    return RunningPostgres(stack.postgres)
+
+
+@pytest.fixture
+async def desk(trade_databases: RunningPostgres, addresses: Addresses, databases: Databases) -> AsyncIterator[Desk]:
+    database = Database(await trade_databases.fresh_database("trade"), application_name="faults")
+    async with (
+        QuoteStubs(open_channel(addresses.services["quote"], "trade")) as quote,
+        LedgerClient(open_channel(addresses.services["ledger"], "trade")) as ledger,
+    ):
+        wire = Wire(QuoteClient(quote.quote, "test"), HoldClient(ledger.ledger, "test"))
+        saga = Saga(database, wire, wire, TradeEvents("test"), drive_seconds_max=1.0)
+        recovery = Recovery(database, saga, claim_seconds=0.0)
+        yield Desk(database, wire, TransactQuotes(database, saga, "test"), recovery, databases)
+    await database.close()
+
+
+@pytest.fixture
+async def poor(partners: PartnerFactory) -> Partner:
+    return await partners(paid_in="5.00", endpoint=False)
+
+
+async def firm_quote(partner: Partner) -> str:
+    return str((await partner.rest.quote(destinationAddress=SETTLES[:-4] + "0005")).json()["quoteId"])
+
+
+async def held_by(desk: Desk, partner: Partner) -> Decimal:
+    query = "SELECT held FROM accounts WHERE kind = 'partner' AND organization_id = $1 AND currency = 'EUR'"
+    return Decimal(await desk.books.value("ledger", query, partner.organization_id))
+
+
+@pytest.mark.parametrize("call", ["after consume", "after place"])
+async def test_a_call_that_took_effect_and_lost_its_answer_is_asked_again_and_counts_once(
+    desk: Desk, partner: Partner, call: str
+) -> None:
+    quote_id = await firm_quote(partner)
+    desk.wire.hooks[call] = lost
+    answer = await desk.accept(partner, quote_id)
+    assert isinstance(answer, Accepted)
+    assert await desk.trades(quote_id) == 1
+    assert await held_by(desk, partner) == Decimal("100.00")
+    assert await partner.rest.available() == "900.00"
+
+
+@pytest.mark.parametrize("call", ["after consume", "after place"])
+async def test_what_a_silent_driver_began_is_finished_by_recovery(desk: Desk, partner: Partner, call: str) -> None:
+    quote_id = await firm_quote(partner)
+    silence = asyncio.Event()
+
+    async def silent() -> None:
+        await silence.wait()
+
+    desk.wire.hooks[call] = silent
+    live = asyncio.create_task(desk.accept(partner, quote_id))
+    await _until_hooked(desk, call)
+    assert await desk.recovery.recover() == 1
+    assert await desk.state(quote_id) == "reserved"
+    silence.set()
+    # The live driver wakes up with an old fencing number: it changes nothing, and claims nothing.
+    answer = await live
+    assert isinstance(answer, (IdempotencyInProgress, DeadlineExceeded))
+    assert await desk.trades(quote_id) == 1
+    assert await held_by(desk, partner) == Decimal("100.00")
+    replay = await desk.accept(partner, quote_id)
+    assert isinstance(replay, Accepted)
+    assert replay.replayed
+
+
+async def test_a_consumption_that_arrives_after_recovery_gave_up_is_refused_and_takes_nothing(
+    desk: Desk, partner: Partner
+) -> None:
+    quote_id = await firm_quote(partner)
+    late = asyncio.Event()
+
+    async def delayed() -> None:
+        await late.wait()
+
+    desk.wire.hooks["before consume"] = delayed
+    live = asyncio.create_task(desk.accept(partner, quote_id))
+    await _until_hooked(desk, "before consume")
+    assert await desk.recovery.recover() == 1
+    assert await desk.state(quote_id) == "declined"
+    late.set()
+    assert isinstance(await live, DomainError)
+    assert await desk.quote_status(partner, quote_id) == "active"
+    assert await held_by(desk, partner) == Decimal(0)
+    # The refusal does not stick: the same key and quote may try again.
+    assert isinstance(await desk.accept(partner, quote_id), Accepted)
+    assert await held_by(desk, partner) == Decimal("100.00")
+
+
+async def test_a_give_back_that_is_lost_leaves_the_intent_declining_until_recovery_confirms_it(
+    desk: Desk, poor: Partner
+) -> None:
+    quote_id = await firm_quote(poor)
+
+    async def lost_for_good() -> None:
+        desk.wire.hooks["before give_back"] = lost_for_good
+        raise DeadlineExceeded
+
+    desk.wire.hooks["before give_back"] = lost_for_good
+    assert isinstance(await desk.accept(poor, quote_id), DeadlineExceeded)
+    assert await desk.state(quote_id) == "declining"
+    assert isinstance(await desk.accept(poor, quote_id), IdempotencyInProgress)
+    assert isinstance(await desk.accept(poor, quote_id, key="another"), IdempotencyInProgress)
+    desk.wire.hooks.clear()
+    assert await desk.recovery.recover() == 1
+    assert await desk.state(quote_id) == "declined"
+    assert await desk.quote_status(poor, quote_id) == "active"
+    assert isinstance(await desk.accept(poor, quote_id), InsufficientBalance)
+
+
+async def test_a_give_back_that_arrives_late_does_not_undo_a_later_attempt(
+    desk: Desk, partner: Partner, poor: Partner
+) -> None:
+    quote_id = await firm_quote(partner)
+    # The first attempt is refused for want of balance, so its quote is given back.
+    dear = str((await partner.rest.quote(amount="5000.00", destinationAddress=SETTLES[:-4] + "0005")).json()["quoteId"])
+    assert isinstance(await desk.accept(partner, dear), InsufficientBalance)
+    (undone,) = desk.wire.given_back
+    accepted = await desk.accept(partner, quote_id)
+    assert isinstance(accepted, Accepted)
+    # Its give-back comes again, late: for its own quote, and wrongly for the one that another attempt consumed.
+    wrong = Attempt(undone.trade_id, TransactRequest(partner.organization_id, "req", "", "order-1", quote_id, POOL))
+    await desk.wire.give_back([undone, wrong], 1.0)
+    assert await desk.quote_status(partner, quote_id) == "consumed"
+    assert await held_by(desk, partner) == Decimal("100.00")
+
+
+async def test_recovery_beside_live_drivers_makes_each_order_one_trade(desk: Desk, partner: Partner) -> None:
+    quotes = [await firm_quote(partner) for _ in range(8)]
+    stop = asyncio.Event()
+
+    async def recover_all_the_time() -> None:
+        while not stop.is_set():
+            await desk.recovery.recover()
+
+    racing = asyncio.create_task(recover_all_the_time())
+    await asyncio.gather(*(desk.accept(partner, quote_id, key=quote_id) for quote_id in quotes))
+    stop.set()
+    await racing
+    while await desk.recovery.recover():
+        pass
+    reserved = 0
+    for quote_id in quotes:
+        state = await desk.state(quote_id)
+        assert state in ("reserved", "declined")
+        assert await desk.trades(quote_id) == (state == "reserved")
+        assert await desk.quote_status(partner, quote_id) == ("consumed" if state == "reserved" else "active")
+        reserved += state == "reserved"
+    assert await held_by(desk, partner) == 100 * reserved
+
+
+async def _until_hooked(desk: Desk, name: str) -> None:
+    """Waits until the live driver is inside the hook."""
+    async with asyncio.timeout(10):
+        while name in desk.wire.hooks:
+            await asyncio.wait({asyncio.ensure_future(desk.database.fetch_value("SELECT pg_sleep(0.01)"))})
