@@ -83,9 +83,6 @@ async def test_a_lost_connection_is_unavailable_and_the_next_call_opens_another(
         with pytest.raises(Unavailable):
             await unit.execute(INSERT, "lost")
     assert await database.fetch_value("SELECT true")
-    # Idle ones that die are noticed before they are given out.
-    await admin.fetch(END_OTHERS)
-    await eventually(database.is_ready, "ready again")
 
     async def ask_by_core() -> None:
         async with database.transaction() as unit:
@@ -94,6 +91,29 @@ async def test_a_lost_connection_is_unavailable_and_the_next_call_opens_another(
 
     with pytest.raises(Unavailable):
         await ask_by_core()
+
+
+async def test_a_connection_that_died_while_idle_is_never_given_out(
+    database: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    assert await database.is_ready()
+    [idle] = database._pool._idle
+    await admin.fetch(END_OTHERS)
+    await eventually(idle.driver.is_closed, "its end was heard")
+    assert await database.fetch_value("SELECT true")
+
+
+async def test_a_connection_handed_to_someone_who_gives_up_in_that_moment_goes_to_the_next(database_url: str) -> None:
+    database = Database(database_url, application_name="small", pool_size=1, wait_seconds_max=2.0)
+    slot = await database._pool.take()
+    waiting = [asyncio.create_task(database.fetch_value("SELECT 1")) for _ in range(2)]
+    await asyncio.sleep(0)
+    database._pool.give_back(slot)
+    waiting[0].cancel()
+    assert await waiting[1] == 1
+    assert waiting[0].cancelled()
+    assert await database.fetch_value("SELECT 2") == 2
+    await database.close()
 
 
 async def test_losing_to_others_is_contended_and_nothing_has_happened(database: Database) -> None:

@@ -154,19 +154,23 @@ async def test_an_error_that_names_no_poison_gets_three_tries_alone(
     handler: Applying, producer: Producer, topics: Topics
 ) -> None:
     """Another replica may have been faster in a rebalance; a moment later its rows are there to be seen."""
-    passing, lasting = ids([1])[0], ids([2])[0]
-    handler.errors = {passing: [LookupError(), LookupError(), LookupError()], lasting: [KeyError("bug")]}
-    original = handler.errors[passing]
+    tries_alone: dict[str, int] = {}
 
     async def handle(events: list[ReceivedEvent]) -> None:
-        if len(events) == 1 and events[0].event_id == passing and len(original) == 1:
-            handler.errors.pop(passing, None)
+        for each in events:
+            if each.event_id in ids([1, 2]):
+                tries = tries_alone[each.event_id] = tries_alone.get(each.event_id, 0) + (len(events) == 1)
+                if each.event_id in ids([2]) or tries < 3:
+                    raise KeyError("not there yet")
         await handler(events)
 
     await send(producer, [message(topics, number, key="org") for number in range(4)])
     async with consuming(topics, producer, handle):
         await eventually(lambda: handler.has([0, 1, 3]), "the others are applied")
-    assert reasons(await read_all(topics.bootstrap, topics.dead_letters)) == ["KeyError"]
+    [set_aside] = await read_all(topics.bootstrap, topics.dead_letters)
+    assert reasons([set_aside]) == ["KeyError"]
+    assert set_aside.value == b"payload 2"
+    assert tries_alone == dict.fromkeys(ids([1, 2]), 3)
 
 
 async def test_what_is_merely_out_of_reach_is_tried_until_it_is_back_and_never_set_aside(
@@ -227,6 +231,19 @@ async def test_stop_finishes_and_commits_the_batch_in_hand(
         await stopping
     assert await handler.has(range(5))
     assert await committed_all(topics, consumer, 5)
+
+
+async def test_a_busy_consumer_commits_now_and_then_and_everything_when_it_stops(
+    handler: Applying, producer: Producer, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poolkit.group_reader.COMMIT_INTERVAL_SECONDS", 60.0)
+    async with consuming(topics, producer, handler) as consumer:
+        await send(producer, [message(topics, 0)])
+        await eventually(lambda: committed_all(topics, consumer, 1), "the first is committed at once")
+        await send(producer, [message(topics, number) for number in range(1, 10)])
+        await eventually(lambda: handler.has(range(10)), "applied")
+        assert await committed_all(topics, consumer, 1), "the next wait for the interval"
+    assert await committed_all(topics, consumer, 10)
 
 
 async def test_stop_does_not_wait_for_a_database_that_stays_away(

@@ -88,7 +88,9 @@ async def test_replicas_that_start_together_take_turns(url: str, tmp_path: Path)
 
 
 async def test_a_revision_that_fails_leaves_nothing_and_what_came_before_stays(url: str, tmp_path: Path) -> None:
-    versions = write(tmp_path, FIRST, "CREATE TABLE half (id int); SELECT 1 / 0")
+    # A script that goes through, then a statement that does not: both belong to one transaction.
+    halfway = 'CREATE TABLE half (id int); SELECT 1""")\n    op.execute("""SELECT 1 / 0'
+    versions = write(tmp_path, FIRST, halfway)
     with pytest.raises(asyncpg.DivisionByZeroError):
         await upgrade(url, versions)
     assert await schema_version(url) == "0001"
