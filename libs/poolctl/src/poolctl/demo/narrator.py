@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,13 +26,15 @@ class StepTime:
 class Step:
     """A step under way; what it has to tell is added as it becomes known."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, show: Callable[[str], None]) -> None:
         self.title = title
         self.words = ""
+        self._show = show
 
     def tell(self, words: str) -> None:
         """What the line says behind the title."""
         self.words = words
+        self._show(f"{self.title:<{_TITLE_WIDTH}} {words}")
 
 
 class Narrator:
@@ -50,14 +52,13 @@ class Narrator:
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Step]:
         """Times what happens inside, and tells of it when it is done."""
-        step = Step(title)
         began = time.monotonic()
-        moving = (
-            self._screen.status(title, spinner="dots", spinner_style="cyan")
-            if self._screen is not None and self._screen.is_terminal
-            else contextlib.nullcontext()
-        )
-        with moving:
+        if self._screen is not None and self._screen.is_terminal:
+            with self._screen.status(title, spinner="dots", spinner_style="cyan") as moving:
+                step = Step(title, moving.update)
+                yield step
+        else:
+            step = Step(title, lambda words: None)
             yield step
         self.times.append(StepTime(title, time.monotonic() - began))
         self._print_step(step, self.times[-1].seconds)
