@@ -7,11 +7,12 @@ beside their place and moved there whole, so that a killed attempt leaves nothin
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,7 @@ def _fetch_jars(base: Path, report: Report) -> tuple[Path, ...]:
         attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=base))
         try:
             jars = _build_environment(attempt, report)
+            _check_pins(jars)
             target = base / "jars"
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir()
@@ -132,6 +134,16 @@ def _fetch_jars(base: Path, report: Report) -> tuple[Path, ...]:
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
     raise AssertionError("the last try returns or raises")
+
+
+def _check_pins(jars: Sequence[Path]) -> None:
+    """Refuses jars that are not, to the last byte, the ones this version was tried with."""
+    lines = Path(__file__).with_name(f"kafka-{KAFKA_VERSION}.sha256").read_text().splitlines()
+    pinned = {name: digest for digest, name in (line.split() for line in lines)}
+    fetched = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars}
+    if fetched != pinned:
+        different = sorted(name for name in pinned | fetched if pinned.get(name) != fetched.get(name))
+        raise ValueError(f"these jars are not the pinned ones: {', '.join(different)}")
 
 
 def _build_environment(attempt: Path, report: Report) -> list[Path]:

@@ -13,7 +13,7 @@ from poolctl.stack.kafka import Kafka
 from poolctl.stack.kafka_program import KafkaProgram, Report, alone, resolve_program
 from poolctl.stack.ports import free_port
 
-_REHEARSAL_GRACE_SECONDS = 120.0
+_WRITE_SECONDS = 120.0
 
 
 async def ready_program(fallback: Path, report: Report = lambda _: None) -> KafkaProgram:
@@ -32,12 +32,16 @@ async def _rehearse(program: KafkaProgram, report: Report) -> None:
         learnt = Path(directory) / "learnt.aot"
         rehearsing = replace(program, rehearsal_options=(f"-XX:AOTCacheOutput={learnt}",))
         broker = Kafka(Path(directory) / "kafka", free_port(), program=rehearsing)
-        # What was learnt is written at the end, after the broker has stopped.
-        broker.process.grace_seconds = _REHEARSAL_GRACE_SECONDS
+        # Told to stop before it has started, there is nothing to wait for.
+        broker.process.grace_seconds = 1.0
         try:
             await broker.start()
+            # What was learnt is written at the end, after the broker has stopped.
+            broker.process.grace_seconds = _WRITE_SECONDS
             await broker.stop()
             learnt.rename(program.startup_cache)
         except (StackError, OSError) as failure:
             # A slower start is no reason not to start; if Kafka is broken, the real start says so.
             report(f"Java could not keep what it learnt ({failure}); Kafka starts more slowly")
+        finally:
+            await broker.kill()
