@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from poolkit.telemetry.spanstore import SpanStoreExporter
 
+EXPORT_SECONDS_MAX = 2
+
 
 def open_provider(
     service: str, mode: str, otlp_endpoint: str | None, span_directory: Path | str | None
@@ -28,7 +30,12 @@ def open_provider(
     if otlp_endpoint:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-        exporter = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=otlp_endpoint.startswith("http://"))
+        exporter = OTLPSpanExporter(
+            endpoint=otlp_endpoint,
+            insecure=otlp_endpoint.startswith("http://"),
+            # A collector that is away must not hold up a service that is told to go.
+            timeout=EXPORT_SECONDS_MAX,
+        )
         provider.add_span_processor(BatchSpanProcessor(exporter))
     if span_directory:
         # Written as they end, so that a killed process loses only the spans it had open.
