@@ -1,7 +1,11 @@
 """Owns the translation between this service's messages and its own objects, both ways."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from poolkit.context import CallContext
 from poolkit.errors import DomainError, InvalidRequest, NotFound
@@ -19,6 +23,7 @@ from quote.store.consumptions import Attempt
 from quote.store.pools import ListedPool
 
 ID_CHARACTERS_MAX: Final = 128
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RATE_DIGITS: Final = 6
 
 _SIDES: Final[Mapping[types_pb2.Side.ValueType, Side]] = {
@@ -107,37 +112,48 @@ def _trade_id(text: str) -> str:
     return text
 
 
-def quote_result(answer: Quote | UnavailableQuote | DomainError) -> quote_pb2.QuoteResult:
-    """One result of a batch."""
-    if isinstance(answer, DomainError):
-        return quote_pb2.QuoteResult(refusal=refusal(answer))
-    return quote_pb2.QuoteResult(quote=_quote(answer) if isinstance(answer, Quote) else _unavailable(answer))
+def tell_quote(result: quote_pb2.QuoteResult, answer: Quote | UnavailableQuote | DomainError) -> None:
+    """Fills in one result of a batch."""
+    if isinstance(answer, Quote):
+        _fill_quote(result.quote, answer)
+    elif isinstance(answer, UnavailableQuote):
+        result.quote.CopyFrom(_unavailable(answer))
+    else:
+        result.refusal.CopyFrom(refusal(answer))
 
 
-def _quote(quote: Quote) -> types_pb2.Quote:
-    return types_pb2.Quote(
-        quote_id=quote.quote_id,
-        available=True,
-        type=_TYPES[quote.firm],
-        status=_STATUSES[quote.status],
-        pool_id=quote.pool_id,
-        side=_SIDE_NUMBERS[quote.side],
-        fiat=types_pb2.Money(
-            amount=format_amount(quote.fiat_amount, quote.fiat_currency), currency=quote.fiat_currency
-        ),
-        crypto=types_pb2.Money(
-            amount=format_amount(quote.crypto_amount, quote.crypto_currency), currency=quote.crypto_currency
-        ),
-        rate=format_decimal(quote.rate, RATE_DIGITS),
-        spread_bps=quote.spread_bps,
-        fee_bps=quote.fee_bps,
-        fee=types_pb2.Money(amount=format_amount(quote.fee_amount, quote.fiat_currency), currency=quote.fiat_currency),
-        network=quote.network,
-        destination_address=quote.destination_address,
-        client_reference=quote.client_reference,
-        create_time=from_time(quote.created_at),
-        expire_time=from_time(quote.expires_at) if quote.expires_at is not None else None,
-    )
+def _fill_quote(message: types_pb2.Quote, quote: Quote) -> None:
+    # Field by field, in the place where the message is sent from: made of parts and copied, it costs three times as
+    # much, and a transact waits for it.
+    message.quote_id = quote.quote_id
+    message.available = True
+    message.type = _TYPES[quote.firm]
+    message.status = _STATUSES[quote.status]
+    message.pool_id = quote.pool_id
+    message.side = _SIDE_NUMBERS[quote.side]
+    _fill_money(message.fiat, quote.fiat_amount, quote.fiat_currency)
+    _fill_money(message.crypto, quote.crypto_amount, quote.crypto_currency)
+    message.rate = format_decimal(quote.rate, RATE_DIGITS)
+    message.spread_bps = quote.spread_bps
+    message.fee_bps = quote.fee_bps
+    _fill_money(message.fee, quote.fee_amount, quote.fiat_currency)
+    message.network = quote.network
+    message.destination_address = quote.destination_address
+    message.client_reference = quote.client_reference
+    _fill_time(message.create_time, quote.created_at)
+    if quote.expires_at is not None:
+        _fill_time(message.expire_time, quote.expires_at)
+
+
+def _fill_money(message: types_pb2.Money, amount: Decimal, currency: str) -> None:
+    message.amount = format_amount(amount, currency)
+    message.currency = currency
+
+
+def _fill_time(message: Timestamp, moment: datetime) -> None:
+    since = moment - _EPOCH
+    message.seconds = since.days * 86_400 + since.seconds
+    message.nanos = since.microseconds * 1000
 
 
 def _unavailable(quote: UnavailableQuote) -> types_pb2.Quote:

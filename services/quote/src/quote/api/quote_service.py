@@ -1,6 +1,8 @@
 """The way in for colleagues: `pools.quote.v1.QuoteService`."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from poolkit.database import Database
 from poolkit.errors import DomainError
@@ -15,6 +17,7 @@ from quote.app.create_quotes import create_quotes
 from quote.app.give_back_quotes import give_back_quotes
 from quote.app.read_quotes import get_quotes
 from quote.app.reject_quotes import reject_quotes
+from quote.domain.quotes import Quote, UnavailableQuote
 
 
 class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
@@ -46,7 +49,9 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
             read=conversion.placed_order,
             work=partial(create_quotes, self._database, mode=self._mode),
         )
-        return quote_pb2.CreateQuotesResponse(results=map(conversion.quote_result, answers))
+        response = quote_pb2.CreateQuotesResponse()
+        _tell(response.results, answers)
+        return response
 
     async def GetQuotes(  # noqa: N802 - the RPC's name
         self, request: quote_pb2.GetQuotesRequest, context: Context
@@ -59,7 +64,9 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
             read=conversion.named_quote,
             work=partial(get_quotes, self._database),
         )
-        return quote_pb2.GetQuotesResponse(results=map(conversion.quote_result, answers))
+        response = quote_pb2.GetQuotesResponse()
+        _tell(response.results, answers)
+        return response
 
     async def RejectQuotes(  # noqa: N802 - the RPC's name
         self, request: quote_pb2.RejectQuotesRequest, context: Context
@@ -72,7 +79,9 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
             read=conversion.named_quote,
             work=partial(reject_quotes, self._database),
         )
-        return quote_pb2.RejectQuotesResponse(results=map(conversion.quote_result, answers))
+        response = quote_pb2.RejectQuotesResponse()
+        _tell(response.results, answers)
+        return response
 
     async def ConsumeQuotes(  # noqa: N802 - the RPC's name
         self, request: quote_pb2.ConsumeQuotesRequest, context: Context
@@ -85,7 +94,9 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
             read=conversion.attempt,
             work=partial(consume_quotes, self._database),
         )
-        return quote_pb2.ConsumeQuotesResponse(results=map(conversion.quote_result, answers))
+        response = quote_pb2.ConsumeQuotesResponse()
+        _tell(response.results, answers)
+        return response
 
     async def GiveBackQuotes(  # noqa: N802 - the RPC's name
         self, request: quote_pb2.GiveBackQuotesRequest, context: Context
@@ -104,3 +115,15 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
                 raise moved
             results.append(quote_pb2.GiveBackQuotesResult(moved=moved))
         return quote_pb2.GiveBackQuotesResponse(results=results)
+
+
+class _Results(Protocol):
+    """The results of a response, to be filled in where they are."""
+
+    def add(self) -> quote_pb2.QuoteResult:
+        """One more."""
+
+
+def _tell(results: _Results, answers: Sequence[Quote | UnavailableQuote | DomainError]) -> None:
+    for answer in answers:
+        conversion.tell_quote(results.add(), answer)

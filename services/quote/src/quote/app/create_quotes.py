@@ -1,5 +1,6 @@
 """The use case of pricing orders: firm quotes are written with what they hold, indicative ones are a price only."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -136,13 +137,16 @@ async def _allocate_and_create(database: Database, new: Sequence[NewQuote]) -> t
 
 
 def _count(batch: _Batch) -> None:
-    for index, item in enumerate(batch.placed):
-        answer = batch.answers[index]
-        if isinstance(answer, Quote):
-            pool_id, outcome = answer.pool_id, "available"
-        elif isinstance(answer, UnavailableQuote):
-            pool_id, outcome = answer.pool.pool_id, answer.reason.value
-        else:
-            # Nobody can make the number of series grow by inventing pools.
-            pool_id, outcome = "", answer.code
-        QUOTES.labels(pool_id, "firm" if item.order.firm else "indicative", outcome).inc()
+    counts = Counter(_series(item.order, batch.answers[index]) for index, item in enumerate(batch.placed))
+    for series, count in counts.items():
+        QUOTES.labels(*series).inc(count)
+
+
+def _series(order: Order, answer: Answer) -> tuple[str, str, str]:
+    kind = "firm" if order.firm else "indicative"
+    if isinstance(answer, Quote):
+        return answer.pool_id, kind, "available"
+    if isinstance(answer, UnavailableQuote):
+        return answer.pool.pool_id, kind, answer.reason.value
+    # Nobody can make the number of series grow by inventing pools.
+    return "", kind, answer.code

@@ -29,10 +29,10 @@ _WANTED = """wanted AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::numeric[],
         $9::numeric[], $10::integer[], $11::integer[], $12::numeric[], $13::text[], $14::text[], $15::text[],
-        $16::text[], $17::text[], $18::text[], $19::numeric[], $20::integer[]
+        $16::text[], $17::text[], $18::text[], $19::numeric[], $20::integer[], $21::integer[]
     ) AS w (quote_id, organization_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency, crypto_amount,
             rate, spread_bps, fee_bps, fee_amount, network, destination_address, client_reference, request_id,
-            traceparent, currency, amount, ttl_ms)
+            traceparent, currency, amount, ttl_ms, organization_number)
 )"""
 
 _WRITTEN = f"""given AS MATERIALIZED (
@@ -55,12 +55,11 @@ _CHANGES = """changes AS (
 # Everything an organization wants, or nothing of it; everything wanted of a stock, or nothing: what does not fit as a
 # whole is decided one by one under locks (app.create_quotes), so this needs no order among its rows.
 _CREATE_IF_ALL_FIT = f"""
-WITH {_WANTED}, roomy AS MATERIALIZED (
-    SELECT o.organization_id
-    FROM unnest($21::text[], $22::bigint[], $23::bigint[]) AS o (organization_id, wanted_count, active_quotes_max)
-    WHERE lock_and_count_active_quotes(o.organization_id) + o.wanted_count <= o.active_quotes_max
+WITH {_WANTED}, room AS MATERIALIZED (
+    SELECT array_agg(lock_and_count_active_quotes(o.organization_id) + o.wanted_count <= o.active_quotes_max) AS enough
+    FROM unnest($22::text[], $23::bigint[], $24::bigint[]) AS o (organization_id, wanted_count, active_quotes_max)
 ), allowed AS MATERIALIZED (
-    SELECT w.* FROM wanted w JOIN roomy o ON o.organization_id = w.organization_id
+    SELECT w.* FROM wanted w CROSS JOIN room WHERE room.enough[w.organization_number]
 ), {_CHANGES}, {move("held = i.held + l.amount", condition=f"{FREE} >= l.amount")}, {_WRITTEN}
 """  # noqa: S608 - constants only
 
@@ -95,9 +94,11 @@ async def create_if_all_fit(database: Database, new: Sequence[NewQuote]) -> list
         maxima[organization_id] = min(maximum, maxima.get(organization_id, maximum))
     # In one order, so that no two statements can wait for each other in a circle.
     organizations = sorted(counts)
+    numbers = {organization_id: number for number, organization_id in enumerate(organizations, start=1)}
     rows = await database.fetch(
         _CREATE_IF_ALL_FIT,
         *_columns(new),
+        [numbers[item.priced.organization_id] for item in new],
         organizations,
         [counts[organization_id] for organization_id in organizations],
         [maxima[organization_id] for organization_id in organizations],
@@ -107,7 +108,7 @@ async def create_if_all_fit(database: Database, new: Sequence[NewQuote]) -> list
 
 async def create(unit: Unit, new: Sequence[NewQuote]) -> list[Quote]:
     """Writes quotes that are known to fit, since their organizations and stocks are locked in this unit."""
-    return _written(new, await unit.fetch(_CREATE, *_columns(new)))
+    return _written(new, await unit.fetch(_CREATE, *_columns(new), [0] * len(new)))
 
 
 async def lock_and_count_active(unit: Unit, organization_ids: Sequence[str]) -> dict[str, int]:

@@ -13,8 +13,7 @@ from quote.store.stock import move, move_total
 
 # Locked against a give-back of the same trade, which would move the same inventory.
 _LOCK_TERMS = """
-SELECT c.trade_id, c.outcome, q.quote_id, q.pool_id, q.side, q.crypto_currency, q.crypto_amount, q.fiat_currency,
-       q.fiat_amount
+SELECT c.trade_id, c.outcome, q.quote_id, q.pool_id, q.side, q.crypto_amount, q.fiat_amount
 FROM consumptions c JOIN quotes q ON q.quote_id = c.quote_id
 WHERE c.trade_id = ANY($1::text[])
 ORDER BY c.trade_id FOR UPDATE OF c
@@ -23,27 +22,27 @@ ORDER BY c.trade_id FOR UPDATE OF c
 _APPLY = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(
-        $1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::numeric[],
-        $9::numeric[], $10::text[], $11::numeric[], $12::numeric[], $13::date[], $14::text[], $15::text[]
-    ) AS a (trade_id, number, event_id, status, quote_id, pool_id, crypto_currency, crypto_total, crypto_committed,
-            fiat_currency, fiat_total, fiat_committed, business_date, request_id, traceparent)
+        $1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::numeric[],
+        $9::numeric[], $10::numeric[], $11::date[], $12::text[], $13::text[]
+    ) AS a (trade_id, number, event_id, status, quote_id, pool_id, crypto_total, crypto_committed, fiat_total,
+            fiat_committed, business_date, request_id, traceparent)
 ), fresh AS (
-    INSERT INTO terminal_events (trade_id, number, event_id, status, quote_id, pool_id, crypto_total, fiat_total,
-                                 business_date, request_id, traceparent, created_at)
-    SELECT trade_id, number, event_id, status, quote_id, pool_id, crypto_total, fiat_total, business_date, request_id,
-           traceparent, clock_timestamp()
-    FROM asked
+    INSERT INTO terminal_events (trade_id, number, event_id, status, quote_id, pool_id, crypto_total,
+                                 crypto_committed, fiat_total, fiat_committed, business_date, request_id, traceparent,
+                                 created_at)
+    SELECT a.*, clock_timestamp() FROM asked a
     ON CONFLICT DO NOTHING
-    RETURNING event_id
-), parts AS (
-    SELECT a.pool_id, a.crypto_currency AS currency, a.crypto_total AS total, a.crypto_committed AS committed
-    FROM asked a JOIN fresh f ON f.event_id = a.event_id
-    UNION ALL
-    SELECT a.pool_id, a.fiat_currency, a.fiat_total, a.fiat_committed
-    FROM asked a JOIN fresh f ON f.event_id = a.event_id
+    RETURNING event_id, pool_id, crypto_total, crypto_committed, fiat_total, fiat_committed
+), sums AS (
+    SELECT pool_id, sum(crypto_total) AS crypto_total, sum(crypto_committed) AS crypto_committed,
+           sum(fiat_total) AS fiat_total, sum(fiat_committed) AS fiat_committed
+    FROM fresh GROUP BY pool_id
 ), changes AS (
-    SELECT pool_id, currency, sum(total) AS total, sum(committed) AS committed FROM parts
-    GROUP BY pool_id, currency HAVING sum(total) <> 0 OR sum(committed) <> 0
+    SELECT p.pool_id, c.currency, c.total, c.committed
+    FROM sums s JOIN pools p ON p.pool_id = s.pool_id CROSS JOIN LATERAL (VALUES
+        (p.crypto_currency, s.crypto_total, s.crypto_committed), (p.fiat_currency, s.fiat_total, s.fiat_committed)
+    ) AS c (currency, total, committed)
+    WHERE c.total <> 0 OR c.committed <> 0
 ), {move(move_total("l.total", committed="l.committed"))}
 SELECT event_id FROM fresh
 """  # noqa: S608 - constants only
@@ -59,9 +58,7 @@ class ConsumedTerms:
     quote_id: str
     pool_id: str
     side: Side
-    crypto_currency: str
     crypto_amount: Decimal
-    fiat_currency: str
     fiat_amount: Decimal
 
 
@@ -90,9 +87,7 @@ async def lock_terms(unit: Unit, trade_ids: Collection[str]) -> dict[str, Consum
             row["quote_id"],
             row["pool_id"],
             Side(row["side"]),
-            row["crypto_currency"],
             row["crypto_amount"],
-            row["fiat_currency"],
             row["fiat_amount"],
         )
         for row in await unit.fetch(_LOCK_TERMS, list(trade_ids))
@@ -105,8 +100,8 @@ async def apply(unit: Unit, events: Sequence[tuple[TerminalEvent, ConsumedTerms,
     values = [
         (
             event.trade_id, event.number, event.event_id, event.ending, terms.quote_id, terms.pool_id,
-            terms.crypto_currency, change.crypto_total, change.crypto_committed, terms.fiat_currency,
-            change.fiat_total, change.fiat_committed, event.business_date, event.request_id, event.traceparent,
+            change.crypto_total, change.crypto_committed, change.fiat_total, change.fiat_committed,
+            event.business_date, event.request_id, event.traceparent,
         )
         for event, terms, change in events
     ]  # fmt: skip
