@@ -19,11 +19,20 @@ _WRITE_SECONDS = 120.0
 async def ready_program(fallback: Path, report: Report = lambda _: None) -> KafkaProgram:
     """Kafka's program with its start-up cache, both made if this machine has none yet."""
     program = await resolve_program(fallback, report)
-    if not program.startup_cache.exists():
+    if not _settled(program):
         async with alone(program.startup_cache.with_name("lock")):
-            if not program.startup_cache.exists():
+            if not _settled(program):
                 await _rehearse(program, report)
     return program
+
+
+def _settled(program: KafkaProgram) -> bool:
+    """Whether there is a cache, or making one failed and is not to be tried at every start."""
+    return program.startup_cache.exists() or _given_up(program).exists()
+
+
+def _given_up(program: KafkaProgram) -> Path:
+    return program.startup_cache.with_suffix(".given-up")
 
 
 async def _rehearse(program: KafkaProgram, report: Report) -> None:
@@ -42,6 +51,7 @@ async def _rehearse(program: KafkaProgram, report: Report) -> None:
             learnt.rename(program.startup_cache)
         except (StackError, OSError) as failure:
             # A slower start is no reason not to start; if Kafka is broken, the real start says so.
-            report(f"Java could not keep what it learnt ({failure}); Kafka starts more slowly")
+            _given_up(program).write_text(f"{failure}\n\nRemove this file to try again.\n")
+            report(f"Java could not keep what it learnt, so Kafka starts more slowly: {_given_up(program)}")
         finally:
             await broker.kill()

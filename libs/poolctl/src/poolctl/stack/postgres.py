@@ -162,7 +162,7 @@ class Postgres:
             os.chown(password_file, identity.user, identity.group)
         command = [str(binaries() / "initdb"), "--pgdata", str(attempt), "--username", SUPERUSER]
         command += ["--pwfile", str(password_file), "--auth", "scram-sha-256", "--encoding", "UTF8"]
-        command += ["--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-instructions", "--no-sync"]
+        command += ["--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-instructions"]
         maker = Process("initdb", log=self.process.log, pid_file=self.directory / "initdb.pid")
         maker.start(command, environment=_environment(), identity=identity)
         try:
@@ -174,8 +174,6 @@ class Postgres:
         finally:
             await maker.kill()
             password_file.unlink(missing_ok=True)
-        # --no-sync above and one sync here: a file system is flushed once instead of a thousand files one by one.
-        await asyncio.to_thread(os.sync)
         self.cluster.rmdir()
         attempt.rename(self.cluster)
 
