@@ -208,6 +208,25 @@ async def test_a_database_that_is_not_there_is_unavailable_and_not_ready() -> No
     await database.close()
 
 
+async def test_a_plan_kept_from_when_a_table_was_young_goes_by_index(database: Database) -> None:
+    look_up = "SELECT key FROM effects JOIN unnest($1) AS asked (event_id) USING (event_id)"
+
+    async def plan(*, report: bool) -> str:
+        async with database.transaction() as unit:
+            if report:
+                await unit.plan_for_report()
+            await unit.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            await unit.execute(f"PREPARE look_up (text[]) AS {look_up}")
+            rows = await unit.fetch("EXPLAIN EXECUTE look_up ('{a,b}')")
+            await unit.execute("DEALLOCATE look_up")
+        return "\n".join(row[0] for row in rows)
+
+    by_index = await plan(report=False)
+    assert "Index" in by_index
+    assert "Seq Scan on effects" not in by_index
+    assert "Seq Scan on effects" in await plan(report=True), "this is what it would be otherwise"
+
+
 async def test_a_closed_database_refuses_and_keeps_no_connection(
     database_url: str, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:

@@ -42,7 +42,7 @@ class Slot:
 class ConnectionPool:
     """At most `size` connections, the most recently used first, so that few stay warm when there is little to do.
 
-    SQLAlchemy's own pool would do the same for more CPU than the statement itself takes (Source: ADR 0002). Every
+    SQLAlchemy's own pool would do the same for more CPU than the statement itself takes (Source: ADR 2). Every
     connection is AUTOCOMMIT and comes back outside a transaction, so there is nothing to reset.
     """
 
