@@ -96,6 +96,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     await stack.start()
     town = Town(stack)
     await town.value("quote", "UPDATE pools SET quote_ttl_ms = 300000")
+    await town.value("quote", "UPDATE pool_tiers SET active_quotes_max = 10000")
     try:
         yield town
     finally:
