@@ -1,9 +1,8 @@
 """A running webhook-ingest as its senders and operators see it, and the services behind it, all in this process."""
 
-import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from pools_contracts.webhook_ingest import WebhookIngestClient
 from pools_contracts.webhook_ingest import connect as connect_webhook_ingest
 from tests.integration.trade.reserved import reserve_trades
 from tests.unit.trade.builders import trade
+from tests.waiting import eventually
 from trade.domain.trade import Status, Trade
 from trade.main import build as build_trade
 from trade.settings import TradeSettings
@@ -31,16 +31,6 @@ NOWHERE = "127.0.0.1:1"
 SETTLEMENT = "acme-settlement"
 BANK = "acme-bank"
 OCCURRED = "2026-11-22T10:00:00Z"
-WAIT_SECONDS = 10.0
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = WAIT_SECONDS) -> Any:
-    """What the condition answers, once it is true of anything; fails when it never is."""
-    deadline = time.monotonic() + seconds
-    while not (answer := await condition()):
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.01)
-    return answer
 
 
 @dataclass(frozen=True)
@@ -95,10 +85,12 @@ class Door:
     client: WebhookIngestClient
     session: aiohttp.ClientSession
     secrets: dict[str, str] = field(default_factory=dict)
+    url_override: str = ""
+    """Where to knock instead, for a test whose service is another process."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.runtime._http_servers[0].port}"
+        return self.url_override or f"http://127.0.0.1:{self.runtime._http_servers[0].port}"
 
     async def add_source(self, name: str, kinds: Sequence[str] = ()) -> None:
         """Makes a source whose secret the door's owner knows."""
@@ -148,7 +140,7 @@ class Door:
             webhook = await self.webhook(webhook_id)
             return webhook if webhook.state == state else None
 
-        return await until(reached)
+        return await eventually(reached, "reached")
 
 
 async def open_door(url: str, session: aiohttp.ClientSession, **settings: Any) -> Door:
@@ -208,7 +200,7 @@ class TradeDesk:
         async def reached() -> bool:
             return await self.status(trade_id) == status
 
-        await until(reached)
+        await eventually(reached, "reached")
 
     async def told(self, trade_id: str) -> list[str]:
         """What it has told of the trade, in order."""

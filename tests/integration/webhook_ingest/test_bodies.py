@@ -130,3 +130,14 @@ async def test_two_sources_may_use_the_same_event_id(door: Door, desk: TradeDesk
     payin = credited(eventId=event["eventId"])
     answers = [await door.post(event), await door.post(payin, source=BANK)]
     assert [answer.body["duplicate"] for answer in answers] == [False, False]
+
+
+async def test_a_sender_too_slow_is_cut_off(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook_ingest.api.http.BODY_SECONDS_MAX", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(door.url.rpartition(":")[2]))
+    writer.write(f"POST /v1/webhooks/{SETTLEMENT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b"}")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"invalid_request"' in answer
+    writer.close()

@@ -5,7 +5,8 @@ import asyncio
 from poolkit.ids import new_id
 from pools.types.v1 import journey_pb2
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
-from tests.integration.webhook_ingest.door import Door, TradeDesk, settled, until
+from tests.integration.webhook_ingest.door import Door, TradeDesk, settled
+from tests.waiting import eventually
 from trade.domain.trade import Status
 
 PROCESSED = webhook_ingest_pb2.WEBHOOK_STATE_PROCESSED
@@ -65,7 +66,7 @@ async def test_a_report_for_a_trade_nobody_knows_is_retried_and_takes_effect_onc
         webhook = await door.webhook(answer.body["webhookId"])
         return len(webhook.attempts) >= 2 and webhook.state == RECEIVED
 
-    await until(tried_in_vain)
+    await eventually(tried_in_vain, "tried in vain")
     await desk.reserve(trade_id)
     await desk.until_status(trade_id, Status.SETTLED)
     webhook = await door.until_state(answer.body["webhookId"], PROCESSED)
