@@ -20,9 +20,10 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    # A restarted service is found again within a second.
+    # A restarted service is found again within a second. The "min" is how long one attempt to connect may take: long
+    # enough for a handshake on a busy machine, short enough to leave an address that swallows packets.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Colleagues are reached directly, whatever proxy the environment names for the world outside.
     ("grpc.enable_http_proxy", 0),
