@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 TESTS = Path(__file__).parent
@@ -11,6 +12,18 @@ FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
 # Two shared cores stall now and then; how long an example takes says nothing about what it protects.
 settings.register_profile("0pools", deadline=None, print_blob=True)
 settings.load_profile("0pools")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Logs plainly: left alone, structlog draws every local of a traceback, and a service among them takes minutes."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 def folder_of(item: pytest.Item) -> str:
