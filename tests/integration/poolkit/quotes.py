@@ -31,10 +31,12 @@ class Quotes(quote_pb2_grpc.QuoteServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def serving(behaviour: Behaviour, **options: Any) -> AsyncIterator[tuple[Quotes, QuoteClient, RpcServer]]:
+async def serving(
+    behaviour: Behaviour, listen: str = "127.0.0.1:0", **options: Any
+) -> AsyncIterator[tuple[Quotes, QuoteClient, RpcServer]]:
     """The servicer, a client whose calls carry context, and the server."""
     servicer = Quotes(behaviour)
-    server = RpcServer("127.0.0.1:0", name="tests", **options)
+    server = RpcServer(listen, name="tests", **options)
     server.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, servicer, SERVICE)
     port = await server.start()
     try:

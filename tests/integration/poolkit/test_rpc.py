@@ -1,6 +1,7 @@
 """Calls between services over a real connection: errors, repeats, limits, health and metrics."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
@@ -71,6 +72,19 @@ async def test_a_colleague_out_of_reach_is_unavailable() -> None:
         await server.stop(0)
         with pytest.raises(Unavailable):
             await client.quote.GetQuotes(REQUEST)
+
+
+async def test_a_restarted_colleague_is_found_again_soon() -> None:
+    async with serving(answer) as (_, client, server):
+        await client.quote.GetQuotes(REQUEST)
+        await server.stop(0)
+        with pytest.raises(Unavailable):
+            await client.quote.GetQuotes(REQUEST)
+        async with serving(answer, listen=f"127.0.0.1:{server.port}"), asyncio.timeout(5):
+            while True:
+                with contextlib.suppress(Unavailable):
+                    await client.quote.GetQuotes(REQUEST)
+                    break
 
 
 async def test_a_broken_off_call_is_repeated_only_where_that_is_safe() -> None:
