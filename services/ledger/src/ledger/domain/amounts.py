@@ -41,12 +41,12 @@ def minor_units(text: str, currency: str) -> int:
 
 def text_of(units: int, currency: str) -> str:
     """The amount with exactly the currency's minor digits: 10,000 EUR is `100.00`."""
-    if units < 0:
-        return "-" + text_of(-units, currency)
     digits = _DIGITS[currency]
     text = str(units)
-    if len(text) <= digits:
-        text = text.zfill(digits + 1)
+    # The sign counts as a character, for the comparison as for zfill, which keeps it in front of the zeros.
+    length_min = digits + 2 if units < 0 else digits + 1
+    if len(text) < length_min:
+        text = text.zfill(length_min)
     return f"{text[:-digits]}.{text[-digits:]}"
 
 

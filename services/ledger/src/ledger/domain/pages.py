@@ -4,13 +4,15 @@ Everything here follows from the drafts, their order, and the heads and balances
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ledger.domain.accounts import PARTNER, partner_account
 from ledger.domain.amounts import text_of
 from ledger.domain.drafts import Draft
 from ledger.domain.events import FAILED, ON_RAMP, RELEASED, SETTLED, Event, TradeTerminal
 from ledger.domain.holds import CONSUMED, VOIDED
+
+_NUMBERS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9")
 
 
 def ending_of(cause: object) -> str:
@@ -25,9 +27,11 @@ def ending_of(cause: object) -> str:
 class Movement:
     """What a batch does to one account, in minor units."""
 
-    __slots__ = ("currency", "entries", "units")
+    __slots__ = ("account", "currency", "entries", "units")
 
-    def __init__(self, currency: str) -> None:
+    def __init__(self, account_id: int, currency: str) -> None:
+        self.account = str(account_id)
+        """The account's id as text."""
         self.currency = currency
         self.units = 0
         self.entries = 0
@@ -53,10 +57,10 @@ class Page:
         self._balances = balances
         self.extended: set[str] = set()
         self.transactions: list[tuple[Any, ...]] = []
-        # The columns of the entries; a batch has thousands, so they are never rows here.
-        self.numbers: list[int] = []
-        self.legs: list[int] = []
-        self.accounts: list[int] = []
+        # The columns of the entries, numbers as text already: a batch has thousands, so they are never rows here.
+        self.numbers: list[str] = []
+        self.legs: list[str] = []
+        self.accounts: list[str] = []
         self.amounts: list[str] = []
         self.balances_after: list[str | None] = []
         self.sequences: list[int | None] = []
@@ -75,7 +79,7 @@ class Page:
         if ending and isinstance(cause, TradeTerminal):
             account_id = self._account_ids[partner_account(event.organization_id, cause.fiat_currency).name]
             if account_id not in self.partners:
-                self.partners[account_id] = Movement(cause.fiat_currency)
+                self.partners[account_id] = Movement(account_id, cause.fiat_currency)
             # A second terminal status of one trade is illegal; should it come, the hold ends as the first one says.
             self.endings.setdefault(cause.trade_id, (event, account_id, ending))
 
@@ -105,9 +109,8 @@ class Page:
                 event.traceparent,
             )
         )
-        leg = 0
-        for account, units in posting.legs:
-            leg += 1
+        number_text = str(number)
+        for leg, (account, units), amount in zip(_NUMBERS, posting.legs, amounts, strict=False):
             if not units:
                 continue
             account_id = self._account_ids[account.name]
@@ -120,12 +123,12 @@ class Page:
                 side = self.systems
                 self.balances_after.append(None)
                 self.sequences.append(None)
-            self.numbers.append(number)
-            self.legs.append(leg)
-            self.accounts.append(account_id)
-            self.amounts.append(amounts[leg - 1])
             movement = side.get(account_id)
             if movement is None:
-                movement = side[account_id] = Movement(account.currency)
+                movement = side[account_id] = Movement(account_id, account.currency)
             movement.units += units
             movement.entries += 1
+            self.numbers.append(number_text)
+            self.legs.append(leg)
+            self.accounts.append(movement.account)
+            self.amounts.append(amount)

@@ -68,7 +68,7 @@ class Posting(NamedTuple):
 def postings_of(event: Event) -> tuple[Posting, ...]:
     """What the event writes: nothing for failed and released, two postings for an allocation, else one.
 
-    A treasury movement of fiat writes nothing either: it is a limit for payouts, and has no account (contract section 5).
+    A treasury movement of fiat writes nothing either: it limits payouts and has no account (contract section 5).
     """
     cause = event.cause
     if isinstance(cause, TradeTerminal):

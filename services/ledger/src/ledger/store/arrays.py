@@ -15,9 +15,14 @@ def texts(values: Sequence[str]) -> str:
     return literal
 
 
-def numbers(values: Iterable[int | str]) -> str:
-    """A literal of integers, or of decimals as text."""
-    return "{" + ",".join(map(str, values)) + "}"
+def numbers(values: Iterable[int]) -> str:
+    """A literal of integers."""
+    return decimals(map(str, values))
+
+
+def decimals(values: Iterable[str]) -> str:
+    """A literal of numbers that are text already."""
+    return "{" + ",".join(values) + "}"
 
 
 def nullable(values: Iterable[int | str | None]) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ledger.domain.amounts import text_of
 from ledger.domain.holds import HoldRequest, StoredHold
-from ledger.store.arrays import numbers, texts
+from ledger.store.arrays import decimals, numbers, texts
 from poolkit.database import Database, Unit
 
 _COLUMNS = "trade_id, organization_id, account_id, amount, quote_id, request_id, client_reference, traceparent"
@@ -119,7 +119,7 @@ def _columns(requests: Sequence[HoldRequest], account_ids: Iterable[int]) -> tup
         texts([request.trade_id for request in requests]),
         texts([request.organization_id for request in requests]),
         numbers(account_ids),
-        numbers([text_of(request.amount, request.currency) for request in requests]),
+        decimals([text_of(request.amount, request.currency) for request in requests]),
         texts([request.quote_id for request in requests]),
         texts([request.request_id for request in requests]),
         texts([request.client_reference for request in requests]),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.domain.pages import Movement, Page
-from ledger.store.arrays import nullable, numbers, texts
+from ledger.store.arrays import decimals, nullable, numbers, texts
 from poolkit.database import Unit
 
 # One statement, so one round trip, for all that lies under the locks of the organizations themselves.
@@ -70,10 +70,10 @@ async def write_page(unit: Unit, page: Page, event_ids: list[str]) -> tuple[set[
         sequences,
         links,
         *_columns(page.transactions),
-        numbers(page.numbers),
-        numbers(page.legs),
-        numbers(page.accounts),
-        numbers(page.amounts),
+        decimals(page.numbers),
+        decimals(page.legs),
+        decimals(page.accounts),
+        decimals(page.amounts),
         nullable(page.balances_after),
         nullable(page.sequences),
         event_ids,
