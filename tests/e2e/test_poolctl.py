@@ -3,6 +3,7 @@
 Source: CONTRACT §12.
 """
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -152,8 +153,10 @@ async def test_the_journey_of_any_id_of_a_trade_is_one_story(
     }
     times = [record["time"] for record in journey["records"]]
     assert times == sorted(times)
-    for identifier in (trade["quoteId"], trade["requestId"], webhook.event_id, reference):
-        told = await poolctl.answer("journey", identifier)
+    ids = (trade["quoteId"], trade["requestId"], webhook.event_id, reference)
+    for identifier, told in zip(
+        ids, await asyncio.gather(*(poolctl.answer("journey", id_) for id_ in ids)), strict=True
+    ):
         assert told["record"]["transact_id"] == trade["transactId"], identifier
 
 
@@ -203,15 +206,17 @@ async def test_load_tells_throughput_and_percentiles_of_each_step(poolctl: Poolc
 
 
 async def test_a_refusal_says_why_and_its_request_id_on_stderr_and_exits_1(poolctl: Poolctl) -> None:
-    for words in (
+    refused = (
         ("payin", "org_01NOBODY", "--currency", "EUR", "--amount", "1.00"),
         ("partner", "entitle", "org_01NOBODY", "--status", "suspended"),
         ("partner", "create", "--name", "x", "--pools", "EUR-GOLD"),
         ("key", "revoke", "key_01NOBODY"),
         ("journey", "pt_test_01NOTHING"),
         ("trace", "req_01NOTHING"),
+    )
+    for words, ended in zip(
+        refused, await asyncio.gather(*(poolctl(*words, "--json") for words in refused)), strict=True
     ):
-        ended = await poolctl(*words, "--json")
         assert (ended.status, ended.stdout) == (1, ""), words
         assert "request id: req_" in ended.stderr, words
         assert "Traceback" not in ended.stderr, words
