@@ -24,6 +24,7 @@ from pools_contracts.quote import QuoteClient
 from quote.main import build as build_quote
 from quote.settings import QuoteSettings
 from tests.integration.databases import RunningPostgres
+from tests.integration.gateway.cable import Cable
 
 PEPPER = "a pepper that only tests know"
 TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00"
@@ -144,16 +145,23 @@ async def publish_rates(client: QuoteClient, *pool_ids: str, rate: str = "1.0850
 
 
 async def start_gateway(
-    stack: AsyncExitStack, postgres: RunningPostgres, bootstrap: str = "", **addresses: Any
+    stack: AsyncExitStack,
+    postgres: RunningPostgres,
+    bootstrap: str = "",
+    *,
+    through: Cable | None = None,
+    **addresses: Any,
 ) -> RunningGateway:
     """A gateway with a database of its own. A colleague without an address is out of reach, and so may the broker be:
     of two gateways on one broker each would get a part of the other's events."""
     url = await postgres.fresh_database("gateway")
     nowhere = f"127.0.0.1:{free_port()}"
     colleagues = ("quote_address", "trade_address", "ledger_address", "webhook_ingest_address")
+    if through is not None:
+        stack.push_async_callback(through.pull_out)
     settings = GatewaySettings(
         **settings_of(
-            url,
+            url if through is None else await through.to(url),
             bootstrap or nowhere,
             partner_grpc_listen=f"127.0.0.1:{free_port()}",
             partner_rest_listen=f"127.0.0.1:{free_port()}",

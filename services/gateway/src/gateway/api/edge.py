@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
+from prometheus_client import Counter
 
 from gateway.api.operations import Operation
 from gateway.app.access import Access, presented_key
@@ -26,6 +27,12 @@ log = structlog.get_logger(__name__)
 BODY_BYTES_MAX: Final = 64 * 1024
 HTTP_STATUS_CLIENT_GONE: Final = 499
 
+_CALLS: Final = Counter(
+    "pools_partner_calls",
+    "Partner calls by operation, edge and outcome: `ok` or the reason",
+    ["operation", "edge", "outcome"],
+)
+
 Read = Callable[[Operation], Awaitable[tuple[str, Any]]]
 """Reads and decodes what the call brought: the id it is about, and the operation's request."""
 
@@ -40,6 +47,8 @@ class Edge:
         self._request_log = request_log
         self._mode = mode
         self._deadline_seconds = deadline_seconds
+        # Looking a child up by its labels takes a lock; there are few of them.
+        self._counters: dict[tuple[str, str, str], Counter] = {}
 
     def begin(self, edge: str, operation: str, idempotency_key: str = "") -> Call:
         """The call that this task serves. Its deadline is the caller's own where that is shorter."""
@@ -115,3 +124,8 @@ class Edge:
         call.http_status = http_status
         call.ended = time.perf_counter()
         self._request_log.append(call)
+        labels = call.operation, call.edge, outcome
+        counter = self._counters.get(labels)
+        if counter is None:
+            counter = self._counters[labels] = _CALLS.labels(*labels)
+        counter.inc()

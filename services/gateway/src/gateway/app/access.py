@@ -89,19 +89,16 @@ class Access:
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS_MAX):
                 return _Remembered(await self._look_up(hashed), asked_at)
-        except TimeoutError as exc:
+        except Exception as exc:
+            # Whatever keeps us from knowing, it is 503 to the caller, who may ask again, and never a yes.
+            log.warning("access_look_up_failed", exc_info=exc)
             raise Unavailable from exc
 
     def _answered(self, hashed: bytes, task: "asyncio.Task[_Remembered]") -> None:
         forgotten = self._asking.get(hashed) is not task
         if not forgotten:
             del self._asking[hashed]
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None:
-            log.warning("access_look_up_failed", error=type(error).__name__)
-            return
-        if forgotten:
+        if task.cancelled() or task.exception() is not None or forgotten:
             return
         self._remembered.pop(hashed, None)
         while len(self._remembered) >= REMEMBERED_KEYS_MAX:

@@ -16,6 +16,8 @@ BATCH_SIZE_MAX: Final = 1_000
 # Larger batches cost less a row; a search for a call made this long ago may still miss it.
 GATHER_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 0.5
+REFUSALS_MAX: Final = 3
+"""Tries of one row that the database refuses, before it is given up so that the others get past it."""
 QUEUE_MAX: Final = 50_000
 
 _LOST: Final = Counter("pools_request_log_lost_rows", "Calls that could not be logged because the queue was full")
@@ -35,6 +37,8 @@ class RequestLog:
         self._write = write
         self._rows: list[Call] = []
         self._written = 0
+        self._size = BATCH_SIZE_MAX
+        self._refusals = 0
         self._wake = asyncio.Event()
         self._draining = False
 
@@ -66,13 +70,28 @@ class RequestLog:
     async def _flush(self) -> None:
         self._wake.clear()
         while self._rows:
-            batch = self._rows[:BATCH_SIZE_MAX]
+            batch = self._rows[: self._size]
             try:
                 await self._write(batch, self._written)
             except Unavailable:
                 log.warning("request_log_waits", rows=len(self._rows))
-                self._wake.set()
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._later()
                 return
+            except Exception:
+                log.exception("request_log_refused", rows=len(batch))
+                if len(batch) > 1 or self._refusals < REFUSALS_MAX:
+                    # Half of it next time, until the row that cannot be written stands alone.
+                    self._refusals += len(batch) == 1
+                    self._size = max(1, len(batch) // 2)
+                    await self._later()
+                    return
+                _LOST.inc()
+            else:
+                self._size = min(BATCH_SIZE_MAX, self._size * 2)
+            self._refusals = 0
             del self._rows[: len(batch)]
             self._written += len(batch)
+
+    async def _later(self) -> None:
+        self._wake.set()
+        await asyncio.sleep(RETRY_SECONDS)
