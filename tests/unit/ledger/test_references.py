@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.references import check_character, is_well_formed, new_reference, normalized
+from ledger.domain.references import RANDOM_BITS, check_character, is_well_formed, normalized, reference_of
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 codes = st.text(ALPHABET, min_size=10, max_size=10)
 
 
-def test_new_references_are_well_formed_and_all_different() -> None:
-    made = {new_reference() for _ in range(200)}
-    assert len(made) == 200
-    assert all(is_well_formed(reference) for reference in made)
+@given(st.integers(0, 2**RANDOM_BITS - 1), st.integers(0, 2**RANDOM_BITS - 1))
+def test_every_number_has_a_well_formed_reference_of_its_own(one: int, other: int) -> None:
+    assert is_well_formed(reference_of(one))
+    assert (reference_of(one) == reference_of(other)) == (one == other)
 
 
 @given(codes, st.integers(0, 9), st.sampled_from(ALPHABET))

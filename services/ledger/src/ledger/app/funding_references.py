@@ -1,9 +1,10 @@
 """Owns making funding references, once for each organization and currency, and telling whose one is."""
 
+import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.domain.references import is_well_formed, new_reference, normalized
+from ledger.domain.references import RANDOM_BITS, is_well_formed, normalized, reference_of
 from ledger.store import references as store
 from ledger.store.references import FundingReference, NewReference
 from poolkit.context import CallContext
@@ -24,7 +25,12 @@ async def ensure_references(database: Database, asked: Sequence[tuple[CallContex
             return [found[context.organization_id, currency] for context, currency in asked]
         await store.keep_references(
             database,
-            [NewReference(new_reference(), *key, wanted[key].request_id, wanted[key].traceparent) for key in missing],
+            [
+                NewReference(
+                    reference_of(secrets.randbits(RANDOM_BITS)), *key, wanted[key].request_id, wanted[key].traceparent
+                )
+                for key in missing
+            ],
         )
         found |= await store.references_of(database, missing)
     raise Contended

@@ -5,18 +5,18 @@ others weighted with powers of a generator of GF(32). It finds every single wron
 neighbours.
 """
 
-import secrets
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX: Final = "0P"
 _RANDOM_LENGTH: Final = 10
+RANDOM_BITS: Final = 5 * _RANDOM_LENGTH
 _LOOKALIKES: Final = str.maketrans("OIL", "011", " -\t\u00a0")
 
 
-def new_reference() -> str:
-    """A code nobody has seen; 50 random bits."""
-    code = "".join([secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH)])
+def reference_of(bits: int) -> str:
+    """The code of a random number of RANDOM_BITS bits."""
+    code = "".join([_ALPHABET[bits >> shift & 31] for shift in range(0, RANDOM_BITS, 5)])
     return _PREFIX + code + check_character(code)
 
 

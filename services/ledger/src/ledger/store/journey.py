@@ -153,7 +153,6 @@ def _event(row: Record) -> JourneyRow:
         row["traceparent"],
         {
             "event": row["event_id"],
-            "awaited_event": row["awaits"],
             "request": row["request_id"],
             "organization": row["organization_id"],
         },
@@ -162,6 +161,7 @@ def _event(row: Record) -> JourneyRow:
             "partition": str(row["partition"]),
             "offset": str(row["offset"]),
             "state": row["state"],
+            "awaits": row["awaits"],
             "applied_at": applied.isoformat() if applied else "",
             "business_date": day.isoformat() if day else "",
         },
