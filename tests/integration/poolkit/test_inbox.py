@@ -7,10 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from poolkit import inbox
 from poolkit.database import Database
 from poolkit.errors import Unavailable
+from poolkit.group_reader import Stalled
 from poolkit.inbox import EventConsumer, Handler, PoisonEvent, ReceivedEvent
 from poolkit.kafka import TRADE_TERMINAL, Message, Producer
 from poolkit.telemetry.spanstore import read_spans
@@ -277,6 +279,34 @@ async def test_replicas_share_the_partitions_and_hand_them_over_without_loss(
         await send(producer, [message(topics, number) for number in range(sent, sent + 50)])
         await eventually(lambda: handler.has(range(sent + 50)), "the first has everything again")
     assert await read_all(topics.bootstrap, topics.dead_letters) == []
+
+
+@pytest.mark.parametrize("method", ["stop", "getmany"])
+async def test_a_cancellation_that_is_the_clients_own_does_not_end_the_consumer(
+    handler: Applying, producer: Producer, topics: Topics, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """aiokafka awaits tasks it has cancelled itself, and lets that out to who called it."""
+    original = getattr(AIOKafkaConsumer, method)
+    cancelled: list[str] = []
+
+    async def cancel_itself_once(self: AIOKafkaConsumer, *args: object, **kwargs: object) -> object:
+        answer = await original(self, *args, **kwargs)
+        if not cancelled:
+            cancelled.append(method)
+            raise asyncio.CancelledError
+        return answer
+
+    await send(producer, [message(topics, 0)])
+    async with consuming(topics, producer, handler) as consumer:
+        await eventually(lambda: handler.has([0]), "it reads")
+        monkeypatch.setattr(AIOKafkaConsumer, method, cancel_itself_once)
+        assert consumer._reader is not None
+        if method == "stop":
+            consumer._reader._failure = Stalled()
+            consumer._reader.interrupt()
+        await eventually(lambda: bool(cancelled), "the client cancels itself")
+        await send(producer, [message(topics, 1)])
+        await eventually(lambda: handler.has([0, 1]), "it has joined again", seconds=30)
 
 
 async def test_a_sampled_event_gets_a_span_below_its_cause_and_the_handler_its_trace(

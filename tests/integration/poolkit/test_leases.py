@@ -119,11 +119,17 @@ async def test_what_the_loop_returns_or_raises_ends_the_run_and_releases(databas
     async def broken() -> None:
         raise LookupError
 
+    async def cancelled_from_within() -> None:
+        raise asyncio.CancelledError
+
     await lease.run(done)
     with pytest.raises(LookupError):
         await lease.run(broken)
+    # A library's own cancellation must not pass for ours, or the loop would never be begun again.
+    with pytest.raises(RuntimeError, match="from within"):
+        await lease.run(cancelled_from_within)
     assert await database.fetch_value("SELECT expires_at = '-infinity' FROM leases WHERE name = 'once'")
-    assert lease.fencing == 2
+    assert lease.fencing == 3
 
 
 async def _later(database: Database, before: object) -> bool:

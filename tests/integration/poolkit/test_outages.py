@@ -73,6 +73,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         stack.push_async_callback(service.producer.stop)
         tasks += [asyncio.create_task(service.relay.run()), asyncio.create_task(service.consumer.run())]
         yield service
+        assert not any(task.done() for task in tasks), "relay or consumer ended"
         await service.consumer.stop()
         tasks[0].cancel()
         await asyncio.wait(tasks)

@@ -114,10 +114,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
 
     async def stop(self) -> None:
         """Commits what is handled and leaves, within a limit."""
-        for task in (self._watcher, self._committer):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
+        beside = {task for task in (self._watcher, self._committer) if task is not None}
+        for task in beside:
+            task.cancel()
+        if beside:
+            await asyncio.wait(beside, timeout=STOP_SECONDS_MAX)
         if self._failure is None:
             await self._commit()
         stopping = asyncio.ensure_future(self._consumer.stop())
@@ -125,8 +126,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
         if not stopping.done():
             stopping.cancel()
             _log.warning("consumer did not stop in time", group=self._group)
-        elif (error := stopping.exception()) is not None:
-            _log.debug("consumer ended with an error", group=self._group, error=repr(error))
+        elif stopping.cancelled() or stopping.exception() is not None:
+            # aiokafka awaits tasks that it has cancelled itself; taken for our own cancellation, that would end us.
+            _log.info("consumer ended with an error", group=self._group)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Lets what is being handled end and commits it, so that the next owner begins behind it."""
@@ -176,6 +178,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
                     behind = await self._lag()
             except (KafkaError, TimeoutError):
                 continue
+            except Exception as exc:
+                # A watch that ended would leave us unready for good; a new membership has a new one.
+                self._failure = exc
+                self.interrupt()
+                return
             self._reached_at = time.monotonic()
             if not behind or self.handling.locked():
                 self._moved_at = self._reached_at

@@ -99,11 +99,14 @@ class EventConsumer:
                 try:
                     await self._consume()
                     failures = 0
-                except (KafkaError, Stalled, OSError) as exc:
+                except (Exception, asyncio.CancelledError) as exc:
                     if self._stopping.is_set():
                         return
+                    if isinstance(exc, asyncio.CancelledError) and _is_being_cancelled():
+                        raise
                     failures = failures + 1 if self._reader is None else 1
-                    _log.warning("joining again", consumer=self.name, error=repr(exc), cause=repr(exc.__cause__))
+                    passing = isinstance(exc, KafkaError | Stalled | OSError)
+                    _log.warning("joining again", consumer=self.name, error=repr(exc), exc_info=not passing)
                     await self._pause(failures)
                 finally:
                     self._reader = None
@@ -250,3 +253,9 @@ class EventConsumer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(BACKOFF_SECONDS_MAX, 0.05 * 2.0 ** min(tries, 10))):
                 await self._stopping.wait()
+
+
+def _is_being_cancelled() -> bool:
+    """Whether someone wants this task to end; aiokafka lets cancellations of its own tasks out to its callers."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

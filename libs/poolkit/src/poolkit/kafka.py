@@ -214,7 +214,7 @@ async def _batches(producer: AIOKafkaProducer, messages: Sequence[Message]) -> l
 
 
 def _outcome(future: asyncio.Future[Any]) -> Exception | None:
-    if not future.done():
+    if not future.done() or future.cancelled():
         future.cancel()
         return Unavailable()
     error = future.exception()
@@ -234,8 +234,9 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         with contextlib.suppress(TimeoutError, asyncio.CancelledError, KafkaError, OSError):
             async with asyncio.timeout(_STOP_SECONDS_MAX):
                 await producer.client.close()
-    elif (error := stopping.exception()) is not None:
-        _log.debug("producer ended with an error", error=repr(error))
+    elif stopping.cancelled() or stopping.exception() is not None:
+        # aiokafka awaits tasks that it has cancelled itself; taken for our own cancellation, that would end the sender.
+        _log.info("producer ended with an error")
 
 
 async def ensure_topics(bootstrap: str, mode: str, *, replication_factor: int = 1) -> None:

@@ -82,6 +82,9 @@ class Lease:
             renewals = asyncio.create_task(self._renew_until_lost(), name=f"lease-{self.name}")
             try:
                 await asyncio.wait({work, renewals}, return_when=asyncio.FIRST_COMPLETED)
+                if work.cancelled():
+                    # Not by us. Passed on, it would look as if someone wanted the whole service part to end.
+                    raise RuntimeError(f"the loop under lease {self.name} was cancelled from within")
                 if work.done():
                     return await work
                 _log.warning("lease lost", lease=self.name, fencing=self.fencing)
