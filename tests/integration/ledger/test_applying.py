@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import asyncpg
 import pytest
 
 from poolkit.inbox import PoisonEvent
@@ -252,6 +253,13 @@ async def test_bytes_that_are_no_message_are_poison(books: Books, organization: 
     with pytest.raises(PoisonEvent):
         await books.apply(payin(organization)._replace(event_id="another"))
     assert await books.count("inbox", "state = 'dead'") == 2
+
+
+async def test_event_the_database_cannot_hold_is_kept_as_dead(books: Books, organization: str) -> None:
+    with pytest.raises(asyncpg.CharacterNotInRepertoireError):
+        await books.apply(trade_event(organization, new_trade(), client_reference="a\x00b"))
+    assert await books.count("inbox", "state = 'dead'") == 1
+    assert await books.exceptions() == ["dead_letter"]
 
 
 async def test_dead_event_is_applied_when_it_comes_again_after_the_fix(books: Books, organization: str) -> None:

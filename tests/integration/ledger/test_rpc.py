@@ -73,10 +73,11 @@ async def test_holds_are_placed_and_voided_item_by_item(books: Books, client: Le
         hold_item("quote_1"),
         hold_item(new_trade(), context=context(mode=types_pb2.MODE_LIVE)),
         hold_item(new_trade(), context=context(organization_id="")),
+        hold_item(new_trade(), client_reference="a\x00b"),
         hold_item(one),
     )
     held = one.replace("pt_", "hold_")
-    assert answers == [held, "insufficient_balance", *["invalid_request"] * 5, held]
+    assert answers == [held, "insufficient_balance", *["invalid_request"] * 6, held]
     request = ledger_pb2.VoidHoldsRequest(
         items=[ledger_pb2.VoidHoldsItem(context=context(), trade_id=trade) for trade in (one, two)]
     )

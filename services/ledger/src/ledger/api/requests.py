@@ -29,14 +29,23 @@ def own_context(proto: types_pb2.RequestContext, mode: str) -> CallContext:
     context = to_context(proto, mode)
     if not context.organization_id:
         raise InvalidRequest("it is missing; name the organization the item acts for.", field="context.organization_id")
+    for name in ("organization_id", "request_id", "traceparent"):
+        text(getattr(context, name), f"context.{name}")
     return context
 
 
-def trade_id(text: str) -> str:
+def text(value: str, field: str) -> str:
+    """What a text column can hold: anything but NUL, which would fail its whole batch. Raises InvalidRequest."""
+    if "\x00" in value:
+        raise InvalidRequest("it has a NUL character in it; send text.", field=field)
+    return value
+
+
+def trade_id(candidate: str) -> str:
     """A trade's id: `pt_…`. Raises InvalidRequest."""
-    if not text.startswith(TRADE) or not len(TRADE) < len(text) <= ID_LENGTH_MAX:
+    if not candidate.startswith(TRADE) or not len(TRADE) < len(candidate) <= ID_LENGTH_MAX:
         raise InvalidRequest("it is not a trade's id.", field="trade_id")
-    return text
+    return text(candidate, "trade_id")
 
 
 def currency(code: str) -> str:
@@ -70,8 +79,8 @@ def hold_request(item: ledger_pb2.PlaceHoldsItem, own: CallContext) -> HoldReque
         code,
         minor_units(item.amount.amount, code),
         item.balance_gate_enabled,
-        item.quote_id,
+        text(item.quote_id, "quote_id"),
         own.request_id,
-        item.client_reference,
+        text(item.client_reference, "client_reference"),
         own.traceparent,
     )

@@ -25,6 +25,7 @@ async def find_records(database: Database, ids: Sequence[str], limit: int) -> li
     # A trade's events are found by their ids, which follow from the trade's: also those that posted nothing.
     event_ids = {event_id(trade, type_) for trade in trades for type_ in _TRADE_EVENTS}
     event_ids |= {row.ids.get("event", "") for row in rows} | wanted
-    rows += await journey.find_events(database, sorted(event_ids), limit)
-    rows += await journey.find_exceptions(database, sorted(event_ids | trades), limit)
-    return sorted(rows, key=lambda row: row.recorded_at)[:limit]
+    events = await journey.find_events(database, sorted(event_ids), limit)
+    exceptions = await journey.find_exceptions(database, sorted(event_ids | trades), limit)
+    # What one transaction wrote has one time: the event goes before what follows from it.
+    return sorted([*events, *rows, *exceptions], key=lambda row: row.recorded_at)[:limit]
