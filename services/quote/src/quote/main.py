@@ -13,6 +13,7 @@ from quote.api.admin_service import QuoteAdminService
 from quote.api.journey_service import JourneyService
 from quote.api.quote_service import QuoteService
 from quote.api.terminal_consumer import TerminalConsumer
+from quote.app.quote_maker import QuoteMaker
 from quote.app.seed_pools import seed_pools
 from quote.app.sweep_quotes import sweep_forever
 from quote.outbound.events import TreasuryEvents
@@ -27,7 +28,9 @@ async def build(runtime: Runtime[QuoteSettings]) -> None:
     if mode == "test":
         await seed_pools(database)
     admin = QuoteAdminService(database, mode, TreasuryEvents(mode))
-    runtime.rpc.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, QuoteService(database, mode))
+    maker = QuoteMaker(database, mode)
+    runtime.on_drain(maker.drain)
+    runtime.rpc.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, QuoteService(database, maker, mode))
     runtime.rpc.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
 

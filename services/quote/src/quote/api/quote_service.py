@@ -13,8 +13,8 @@ from quote.api.batches import answer_items
 from quote.api.pages import page_size
 from quote.app import list_pools
 from quote.app.consume_quotes import consume_quotes
-from quote.app.create_quotes import create_quotes
 from quote.app.give_back_quotes import give_back_quotes
+from quote.app.quote_maker import QuoteMaker
 from quote.app.read_quotes import get_quotes
 from quote.app.reject_quotes import reject_quotes
 from quote.domain.quotes import Quote, UnavailableQuote
@@ -23,8 +23,9 @@ from quote.domain.quotes import Quote, UnavailableQuote
 class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
     """Translates and delegates; decides nothing."""
 
-    def __init__(self, database: Database, mode: str) -> None:
+    def __init__(self, database: Database, create_quotes: QuoteMaker, mode: str) -> None:
         self._database = database
+        self._create_quotes = create_quotes
         self._mode = mode
 
     async def ListPools(  # noqa: N802 - the RPC's name
@@ -47,7 +48,7 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
             request.items,
             self._mode,
             read=conversion.placed_order,
-            work=partial(create_quotes, self._database, mode=self._mode),
+            work=self._create_quotes,
         )
         response = quote_pb2.CreateQuotesResponse()
         _tell(response.results, answers)
