@@ -5,7 +5,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 from poolkit.database import Database
+from poolkit.rpc.channels import open_channel
+from poolkit.rpc.server import RpcServer
+from pools.quote.v1 import quote_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc
+from pools_contracts.quote import QuoteClient
+from quote.api.admin_service import QuoteAdminService
+from quote.api.journey_service import JourneyService
+from quote.api.quote_service import QuoteService
+from quote.app.quote_maker import QuoteMaker
 from quote.app.seed_pools import seed_pools
+from quote.outbound.events import TreasuryEvents
 from tests.integration.databases import RunningPostgres
 from tests.integration.quote.desk import Desk
 
@@ -35,3 +45,18 @@ async def desk(quote_databases: tuple[str, Database, Database]) -> Desk:
     await admin.execute(_EMPTY)
     await seed_pools(database)
     return Desk(url, database, admin)
+
+
+@pytest.fixture
+async def client(desk: Desk) -> AsyncIterator[QuoteClient]:
+    """The stubs, over a real server on loopback."""
+    server = RpcServer("127.0.0.1:0", name="internal")
+    admin = QuoteAdminService(desk.database, "test", TreasuryEvents("test"))
+    service = QuoteService(desk.database, QuoteMaker(desk.database, "test"), "test")
+    server.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, service)
+    server.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
+    server.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(desk.database))
+    channel = open_channel(f"127.0.0.1:{await server.start()}", "test")
+    yield QuoteClient(channel)
+    await channel.close()
+    await server.stop(0)

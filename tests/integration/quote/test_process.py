@@ -16,9 +16,9 @@ from pools.quote.v1 import quote_pb2
 from pools.types.v1 import types_pb2
 from quote.domain.quotes import Quote, Status
 from tests.integration.poolkit.events import read_all
+from tests.integration.quote.calls import consume, context, create, create_item
 from tests.integration.quote.desk import TRACEPARENT, Consumed, Desk
 from tests.integration.quote.process import Running, quote_service
-from tests.integration.quote.test_rpc import consume, context, create, create_item
 from tests.waiting import eventually
 
 Condition = Callable[[], Awaitable[bool]]
