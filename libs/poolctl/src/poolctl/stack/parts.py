@@ -151,7 +151,13 @@ class ProgramPart:
             raise
 
     async def is_ready(self) -> bool:
-        return self.process.running and await is_serving(self._wiring.address(self.program.purpose("health")))
+        health = self.program.purpose("health")
+        # While it loads nobody listens, and finding that out by gRPC costs it processor time that it needs to load.
+        return (
+            self.process.running
+            and await is_listening(self._wiring.ports[health])
+            and await is_serving(self._wiring.address(health))
+        )
 
     async def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS

@@ -131,7 +131,7 @@ SERVICES = (
     ),
 )
 # Started when all else is ready, because when it is ready rates are fresh and pools are topped up.
-SANDBOX = Program("sandbox", "poolctl.sandbox", "poolctl", _sandbox, ports=("health",), start_wave=2)
+SANDBOX = Program("sandbox", "poolctl.sandbox", "poolctl", _sandbox, ports=("health", "provider"), start_wave=2)
 PROGRAMS = (*SERVICES, SANDBOX)
 
 

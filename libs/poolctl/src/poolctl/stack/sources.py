@@ -1,9 +1,8 @@
 """Owns telling webhook-ingest whom the sandbox posts as: a settlement provider and a bank, with the stack's secrets."""
 
+from poolctl.sandbox.names import BANK_SOURCE, SETTLEMENT_SOURCE
 from poolctl.stack.programs import Wiring
 
-SETTLEMENT_SOURCE = "sandbox-settlement"
-BANK_SOURCE = "sandbox-bank"
 _NAME_TAKEN = "name_taken"
 
 
