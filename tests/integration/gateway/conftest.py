@@ -9,7 +9,7 @@ import pytest
 from poolctl.stack.kafka import Kafka
 from poolkit.kafka import ensure_topics
 from tests.integration.databases import RunningPostgres
-from tests.integration.gateway.house import RunningGateway, start_gateway
+from tests.integration.gateway.house import RunningGateway, publish_rates, start_gateway
 from tests.integration.gateway.neighbours import House, start_house
 
 
@@ -22,7 +22,7 @@ async def bootstrap(kafka: Kafka) -> str:
 
 @pytest.fixture(scope="session")
 async def alone(postgres: RunningPostgres) -> AsyncIterator[RunningGateway]:
-    """A gateway without colleagues and without a broker."""
+    """A gateway without colleagues, that takes no events."""
     async with AsyncExitStack() as stack:
         yield await start_gateway(stack, postgres)
 
@@ -34,8 +34,15 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture(scope="package")
-async def house(postgres: RunningPostgres, bootstrap: str, http: httpx.AsyncClient) -> AsyncIterator[House]:
-    """All five services."""
+@pytest.fixture(scope="session")
+async def standing_house(postgres: RunningPostgres, bootstrap: str, http: httpx.AsyncClient) -> AsyncIterator[House]:
+    """All five services, on the broker."""
     async with AsyncExitStack() as stack:
         yield await start_house(stack, postgres, bootstrap, http)
+
+
+@pytest.fixture
+async def house(standing_house: House) -> House:
+    """All five services, with rates that are fresh when the test begins."""
+    await publish_rates(standing_house.quote)
+    return standing_house

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
+from gateway.main import Colleagues, build_internal_api, build_partner_api
 from gateway.main import build as build_gateway
 from gateway.settings import GatewaySettings
 from gateway.store import access
@@ -144,6 +145,13 @@ async def publish_rates(client: QuoteClient, *pool_ids: str, rate: str = "1.0850
     await client.admin.PublishRates(quote_pb2.PublishRatesRequest(rates=rates))
 
 
+async def build_without_events(runtime: Runtime[GatewaySettings]) -> None:
+    """The gateway but for what it does with the broker."""
+    colleagues = Colleagues(runtime)
+    await build_partner_api(runtime, colleagues)
+    build_internal_api(runtime, colleagues)
+
+
 async def start_gateway(
     stack: AsyncExitStack,
     postgres: RunningPostgres,
@@ -152,8 +160,8 @@ async def start_gateway(
     through: Cable | None = None,
     **addresses: Any,
 ) -> RunningGateway:
-    """A gateway with a database of its own. A colleague without an address is out of reach, and so may the broker be:
-    of two gateways on one broker each would get a part of the other's events."""
+    """A gateway with a database of its own. A colleague without an address is out of reach. Without a broker it takes
+    no events: of two gateways on one broker each would get a part of the other's."""
     url = await postgres.fresh_database("gateway")
     nowhere = f"127.0.0.1:{free_port()}"
     colleagues = ("quote_address", "trade_address", "ledger_address", "webhook_ingest_address")
@@ -171,7 +179,9 @@ async def start_gateway(
             **{**dict.fromkeys(colleagues, nowhere), **addresses},
         )
     )
-    runtime = await stack.enter_async_context(running("gateway", settings, build_gateway))
+    runtime = await stack.enter_async_context(
+        running("gateway", settings, build_gateway if bootstrap else build_without_events)
+    )
     gateway = RunningGateway(runtime, Database(postgres.admin_url(url), application_name="test", pool_size=2))
     stack.push_async_callback(gateway.close)
     return gateway

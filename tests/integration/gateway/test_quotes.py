@@ -9,20 +9,35 @@ import pytest
 
 from gateway.domain.entitlement import EntitlementChange
 from gateway.domain.views import pools_view, quote_view
+from pools_contracts.quote import QuoteClient
 from tests.integration.databases import RunningPostgres
 from tests.integration.gateway.calls import EDGES, Answer, Caller
-from tests.integration.gateway.house import POOLS, RunningGateway, start_gateway, start_quote
+from tests.integration.gateway.house import (
+    POOLS,
+    RunningGateway,
+    publish_rates,
+    start_gateway,
+    start_quote,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("edge", EDGES)
 
 
 @pytest.fixture(scope="module")
-async def priced(postgres: RunningPostgres, bootstrap: str) -> AsyncIterator[RunningGateway]:
+async def standing(postgres: RunningPostgres, bootstrap: str) -> AsyncIterator[tuple[RunningGateway, QuoteClient]]:
     """A gateway with the quote service behind it and nobody else."""
     async with AsyncExitStack() as stack:
-        quote_address, _ = await start_quote(stack, postgres, bootstrap)
-        yield await start_gateway(stack, postgres, quote_address=quote_address)
+        quote_address, quote = await start_quote(stack, postgres, bootstrap)
+        yield await start_gateway(stack, postgres, quote_address=quote_address), quote
+
+
+@pytest.fixture
+async def priced(standing: tuple[RunningGateway, QuoteClient]) -> RunningGateway:
+    """The gateway, with rates that are fresh when the test begins."""
+    gateway, quote = standing
+    await publish_rates(quote)
+    return gateway
 
 
 def quote_of(answer: Answer) -> dict[str, Any]:

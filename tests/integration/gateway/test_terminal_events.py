@@ -1,8 +1,6 @@
 """Terminal events from Kafka to a partner's endpoint, through the running gateway."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,18 +11,11 @@ from poolkit.kafka import TRADE_TERMINAL, Message, Producer, topic
 from pools.events.v1 import events_pb2
 from pools.gateway.v1 import admin_pb2
 from pools.types.v1 import types_pb2
-from tests.integration.databases import RunningPostgres
-from tests.integration.gateway.house import TRACEPARENT, RunningGateway, start_gateway
+from tests.integration.gateway.house import TRACEPARENT
+from tests.integration.gateway.neighbours import House
 from tests.integration.gateway.receiver import receiving
 from tests.unit.gateway.test_views import TRADE, TRADE_JSON
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-async def told(postgres: RunningPostgres, bootstrap: str) -> AsyncIterator[RunningGateway]:
-    """A gateway on the broker."""
-    async with AsyncExitStack() as stack:
-        yield await start_gateway(stack, postgres, bootstrap)
 
 
 def message(organization_id: str, transact_id: str, kind: str, status: types_pb2.TradeStatus.ValueType) -> Message:
@@ -64,10 +55,8 @@ def message(organization_id: str, transact_id: str, kind: str, status: types_pb2
 
 
 @pytest.mark.parametrize("kind", ["settled", "failed", "released"])
-async def test_a_terminal_event_reaches_the_partner_signed_once(
-    told: RunningGateway, bootstrap: str, kind: str
-) -> None:
-    partner = await told.new_partner()
+async def test_a_terminal_event_reaches_the_partner_signed_once(house: House, bootstrap: str, kind: str) -> None:
+    partner = await house.gateway.new_partner()
     transact_id = new_id("pt", "test")
     status = types_pb2.TradeStatus.Value(f"TRADE_STATUS_{kind.upper()}")
     sent = message(partner.organization_id, transact_id, f"pool.transaction.{kind}", status)
@@ -76,7 +65,7 @@ async def test_a_terminal_event_reaches_the_partner_signed_once(
     )
     producer = Producer(bootstrap, client_id="test")
     async with receiving() as receiver:
-        endpoint = await told.internal.admin.CreateWebhookEndpoint(
+        endpoint = await house.gateway.internal.admin.CreateWebhookEndpoint(
             admin_pb2.CreateWebhookEndpointRequest(organization_id=partner.organization_id, url=f"{receiver.url}/hook")
         )
         for event in (sent, sent, returned, sent):
@@ -86,11 +75,11 @@ async def test_a_terminal_event_reaches_the_partner_signed_once(
         listed = admin_pb2.ListDeliveriesRequest(organization_id=partner.organization_id)
 
         async def delivered() -> bool:
-            response = await told.internal.admin.ListDeliveries(listed)
+            response = await house.gateway.internal.admin.ListDeliveries(listed)
             return [one.state for one in response.deliveries] == [admin_pb2.DELIVERY_STATE_DELIVERED]
 
         await eventually(delivered, "the one delivery is recorded")
-        [delivery] = (await told.internal.admin.ListDeliveries(listed)).deliveries
+        [delivery] = (await house.gateway.internal.admin.ListDeliveries(listed)).deliveries
         assert len(receiver.received) == 1
     await producer.stop()
     own_id = event_id(transact_id, f"pool.transaction.{kind}")
@@ -106,8 +95,8 @@ async def test_a_terminal_event_reaches_the_partner_signed_once(
     assert (delivery.endpoint_id, len(delivery.body_sha256)) == (endpoint.endpoint_id, 64)
 
 
-async def test_what_is_no_terminal_event_is_set_aside_and_holds_up_nobody(told: RunningGateway, bootstrap: str) -> None:
-    partner = await told.new_partner()
+async def test_what_is_no_terminal_event_is_set_aside_and_holds_up_nobody(house: House, bootstrap: str) -> None:
+    partner = await house.gateway.new_partner()
     good = message(
         partner.organization_id,
         new_id("pt", "test"),
@@ -116,7 +105,7 @@ async def test_what_is_no_terminal_event_is_set_aside_and_holds_up_nobody(told: 
     )
     producer = Producer(bootstrap, client_id="test")
     async with receiving() as receiver:
-        await told.internal.admin.CreateWebhookEndpoint(
+        await house.gateway.internal.admin.CreateWebhookEndpoint(
             admin_pb2.CreateWebhookEndpointRequest(organization_id=partner.organization_id, url=f"{receiver.url}/hook")
         )
         await producer.send(good._replace(value=b"\xff\xff"))

@@ -67,12 +67,13 @@ class Colleagues:
 async def build(runtime: Runtime[GatewaySettings]) -> None:
     """Hangs the service on the runtime."""
     colleagues = Colleagues(runtime)
-    await _build_partner_api(runtime, colleagues)
-    _build_internal_api(runtime, colleagues)
-    _build_webhooks(runtime)
+    await build_partner_api(runtime, colleagues)
+    build_internal_api(runtime, colleagues)
+    build_webhooks(runtime)
 
 
-async def _build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
+async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
+    """What partners reach: both edges, the look-up of keys, and the request log behind them."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
     writer_id = secrets.randbits(63)
 
@@ -99,7 +100,8 @@ async def _build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Coll
         runtime.on_drain(drain)
 
 
-def _build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
+def build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
+    """What colleagues reach: provisioning and support search."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
     administration = Administration(
         database,
@@ -115,7 +117,8 @@ def _build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleague
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
 
 
-def _build_webhooks(runtime: Runtime[GatewaySettings]) -> None:
+def build_webhooks(runtime: Runtime[GatewaySettings]) -> None:
+    """Terminal events in, webhooks out."""
     settings, database = runtime.settings, runtime.database
     schedule = settings.retry_schedule
     poster = WebhookPoster(
