@@ -122,10 +122,6 @@ class AttemptUndone(DomainError, code="attempt_undone"):
     """A tombstone: this trade id was released or voided, a later consume or hold of it is refused."""
 
 
-class ClaimLost(DomainError, code="claim_lost"):
-    """Another driver holds a newer claim on the intent."""
-
-
 class CallerNotAllowed(DomainError, code="caller_not_allowed"):
     """The calling service is not on the callee's list."""
 

@@ -177,16 +177,11 @@ _ROWS: Final = (
         "Off-ramp is not enabled for your organization.",
         "Use `on_ramp`, or ask your account contact to enable off-ramp.",
     ),
-    # Between colleagues: attempts that were undone, claims that were lost, callers that are not on the list.
+    # Between colleagues: attempts that were undone, callers that are not on the list.
     Reason(
         "attempt_undone", "conflict", "FAILED_PRECONDITION", 409,
         "This attempt was already given back, so it can take nothing any more.",
         "Begin a new attempt with a new trade id.",
-    ),
-    Reason(
-        "claim_lost", "conflict", "ABORTED", 409,
-        "Another driver has taken this intent over, because the claim on it was too old.",
-        "Leave it to that driver and read the outcome from the intent.",
     ),
     Reason(
         "caller_not_allowed", "permission", "PERMISSION_DENIED", 403,
