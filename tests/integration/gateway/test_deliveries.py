@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 from standardwebhooks import Webhook
 
-from gateway.app.deliveries import DeliverySender, receive_terminal_events
+from gateway.app.deliveries import LANES, DeliverySender, receive_terminal_events
 from gateway.domain.deliveries import ClaimedDelivery, RetrySchedule, TerminalEvent
 from gateway.outbound.webhooks import WebhookPoster
 from gateway.store.deliveries import claim_due
@@ -35,11 +35,11 @@ class Desk:
         self.cipher = Cipher(new_encryption_key())
         self._stack = stack
 
-    async def sender(self, schedule: RetrySchedule = SCHEDULE) -> DeliverySender:
+    async def sender(self, lanes: tuple[int, int, int] = LANES) -> DeliverySender:
         """A sender at work until the test ends."""
         poster = WebhookPoster(self.cipher, allow_private=True)
         self._stack.push_async_callback(poster.close)
-        sender = DeliverySender(self.database, poster, schedule)
+        sender = DeliverySender(self.database, poster, SCHEDULE, lanes)
         running = asyncio.create_task(sender.run())
 
         async def stop() -> None:
@@ -225,6 +225,18 @@ async def test_two_senders_never_make_the_same_attempt_twice(desk: Desk) -> None
     await eventually(desk.reach(*[("delivered", 1)] * 400), "all are delivered")
     seen = [(received.path, received.headers["webhook-id"]) for received in desk.receiver.received]
     assert len(seen) == len(set(seen)) == 400
+
+
+async def test_endpoints_with_much_to_get_take_turns(desk: Desk) -> None:
+    for number in range(6):
+        await desk.endpoint(f"/hook/{number}", "org_1")
+    await desk.receive(*(desk.event("org_1") for _ in range(30)))
+    await desk.sender(lanes=(4, 2, 4))
+    await eventually(lambda: len(desk.receiver.received) == 180, "all are delivered")
+    order = [received.path for received in desk.receiver.received]
+    last_first = max(order.index(path) for path in set(order))
+    first_last = min(len(order) - order[::-1].index(path) for path in set(order))
+    assert last_first < 24 < first_last, "everyone has begun long before anyone is done"
 
 
 async def claim(desk: Desk, claim_seconds: float) -> list[ClaimedDelivery]:

@@ -58,15 +58,18 @@ async def receive_terminal_events(database: Database, events: Sequence[TerminalE
 class DeliverySender:
     """Posts what is due. Any number of replicas may run one: a delivery is claimed before it is posted."""
 
-    def __init__(self, database: Database, post: Post, schedule: RetrySchedule) -> None:
+    def __init__(
+        self, database: Database, post: Post, schedule: RetrySchedule, lanes: tuple[int, int, int] = LANES
+    ) -> None:
         self._database = database
         self._post = post
         self._schedule = schedule
-        self._lanes = Lanes(*LANES)
+        self._lanes = Lanes(*lanes)
         self._wake = asyncio.Event()
         # Whether more may be due than there was room for, in all and for single endpoints.
         self._more = False
         self._waiting: set[str] = set()
+        self._after = ""
         self._under_way: set[asyncio.Task[None]] = set()
         self._finish: Batcher[Attempt, None] = Batcher("delivery_attempts", self._write_finished)
         _UNDER_WAY.set_function(self._under_way.__len__)
@@ -101,27 +104,36 @@ class DeliverySender:
     async def _claim_and_begin(self) -> None:
         lanes = self._lanes
         room, closed, narrow = lanes.room, lanes.closed(), lanes.narrow()
-        claimed: list[ClaimedDelivery] = []
-        if room:
-            claimed = await deliveries.claim_due(
-                self._database,
-                closed=closed,
-                narrow=narrow,
-                endpoint_max=lanes.endpoint_max,
-                count_max=room,
-                claim_seconds=CLAIM_SECONDS,
-            )
+        claimed = await self._claim(room, closed, narrow) if room else []
         counts = Counts(delivery.endpoint_id for delivery in claimed)
+        full = {name for name, count in counts.items() if name in narrow or count >= lanes.endpoint_max}
+        self._waiting = full.union(closed)
         self._more = len(claimed) >= room
-        self._waiting = {
-            *closed,
-            *(name for name, count in counts.items() if name in narrow or count >= lanes.endpoint_max),
-        }
         for delivery in claimed:
-            self._lanes.begin(delivery.endpoint_id)
+            lanes.begin(delivery.endpoint_id)
             task = asyncio.create_task(self._deliver(delivery), name=f"deliver {delivery.delivery_id}")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
+
+    async def _claim(self, room: int, closed: list[str], narrow: list[str]) -> list[ClaimedDelivery]:
+        """What is due, from where the last claim that had no more room ended, and then from the beginning."""
+        claimed: list[ClaimedDelivery] = []
+        starts, self._after = dict.fromkeys((self._after, "")), ""
+        for after in starts:
+            part = await deliveries.claim_due(
+                self._database,
+                closed=[*closed, *{delivery.endpoint_id for delivery in claimed}],
+                narrow=narrow,
+                endpoint_max=self._lanes.endpoint_max,
+                count_max=room - len(claimed),
+                claim_seconds=CLAIM_SECONDS,
+                after=after,
+            )
+            claimed += part
+            if len(claimed) >= room:
+                self._after = max(delivery.endpoint_id for delivery in part)
+                break
+        return claimed
 
     async def _deliver(self, delivery: ClaimedDelivery) -> None:
         slow = True

@@ -45,7 +45,7 @@ SELECT pg_notify('{DUE_CHANNEL}', '') FROM queued LIMIT 1
 # Claiming pushes the next attempt beyond the time one may take: who dies meanwhile leaves a delivery that is due again.
 _CLAIM: Final = """
 WITH RECURSIVE waiting (endpoint_id) AS (
-    (SELECT endpoint_id FROM deliveries WHERE state = 'pending' ORDER BY endpoint_id LIMIT 1)
+    (SELECT endpoint_id FROM deliveries WHERE state = 'pending' AND endpoint_id > $6 ORDER BY endpoint_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.endpoint_id FROM deliveries d
              WHERE d.state = 'pending' AND d.endpoint_id > w.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
@@ -152,12 +152,14 @@ async def claim_due(
     endpoint_max: int,
     count_max: int,
     claim_seconds: float,
+    after: str = "",
 ) -> list[ClaimedDelivery]:
-    """Takes deliveries that are due, those of no endpoint before another's; nobody else gets them meanwhile.
+    """Takes deliveries that are due, endpoint by endpoint in the order of their ids; nobody else gets them meanwhile.
 
-    Endpoints in `closed` are left alone, those in `narrow` get one, others up to `endpoint_max`.
+    It begins behind the endpoint `after`, leaves those in `closed` alone, and takes one of each in `narrow`, of others up
+    to `endpoint_max`.
     """
-    rows = await database.fetch(_CLAIM, list(closed), list(narrow), endpoint_max, count_max, claim_seconds)
+    rows = await database.fetch(_CLAIM, list(closed), list(narrow), endpoint_max, count_max, claim_seconds, after)
     return [
         ClaimedDelivery(
             delivery_id=row["delivery_id"],
