@@ -7,7 +7,7 @@ from typing import Final
 
 from poolkit.context import CallContext
 from poolkit.database import Database
-from poolkit.errors import DomainError, InvalidRequest, NotFound, TooManyActiveQuotes
+from poolkit.errors import DomainError, InvalidRequest, NotFound, TooManyActiveQuotes, Unavailable
 from poolkit.ids import new_id
 from quote.app.contention import when_contended_again
 from quote.app.measures import QUOTES
@@ -81,6 +81,11 @@ class _Batch:
         else:
             self.answers[index] = TooManyActiveQuotes()
 
+    def give_up(self, error: Unavailable) -> None:
+        """Answers what is neither written nor refused."""
+        self.answers.update((index, error) for index, _ in self.waiting.values())
+        self.waiting.clear()
+
 
 async def create_quotes(database: Database, placed: Sequence[PlacedOrder], *, mode: str) -> list[Answer]:
     """Prices each order, in order; one that cannot be made fails alone. Not idempotent.
@@ -99,7 +104,11 @@ async def create_quotes(database: Database, placed: Sequence[PlacedOrder], *, mo
         new = [item for _, item in batch.waiting.values()]
         batch.written(await when_contended_again(lambda: quotes.create_if_all_fit(database, new)))
     if batch.waiting:
-        await _create_what_fits(database, batch)
+        try:
+            await _create_what_fits(database, batch)
+        except Unavailable as error:
+            # Others of this batch are written by now, so it must not be tried again as a whole.
+            batch.give_up(error)
     _count(batch)
     return [batch.answers[index] for index in range(len(placed))]
 
