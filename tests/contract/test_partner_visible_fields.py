@@ -9,8 +9,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.api.operations import Operation, partner_operations
 from gateway.app.partner import PartnerOperations
-from gateway.app.ports import EntryPage
+from gateway.app.ports import EntryPage, TradePage
 from gateway.domain import views
+from gateway.domain.offers import Balance, Capabilities, Funding
 from poolkit.errors import DomainError
 from poolkit.http.errors import error_body
 from pools.gateway.v1 import partner_pb2
@@ -32,10 +33,14 @@ ANSWERS: Final = {
     "transact": types_pb2.Trade(),
     "create_quote": types_pb2.Quote(),
     "list_pools": [quote_pb2.Pool()],
+    "get_capabilities": Capabilities(quote_pb2.Pool(), "standard", None, ()),
+    "get_balance": Balance("standard", (), True, "EUR", None),
+    "get_funding": Funding("EUR", None, ""),
     "get_transaction": types_pb2.Trade(),
     "get_quote": types_pb2.Quote(),
     "reject_quote": types_pb2.Quote(),
     "get_trade": types_pb2.Trade(),
+    "list_trades": TradePage([types_pb2.Trade()], ""),
     "list_ledger_entries": ENTRIES,
 }
 

@@ -65,6 +65,18 @@ class Caller:
         )
         return await self.call("POST", f"/v1/pools/{pool_id}/quote", "CreateQuote", message, body, headers)
 
+    async def get_capabilities(self, pool_id: str = "EUR-USDT") -> Answer:
+        message = partner_pb2.GetCapabilitiesRequest(pool_id=pool_id)
+        return await self.call("GET", f"/v1/pools/{pool_id}/capabilities", "GetCapabilities", message)
+
+    async def get_balance(self, pool_id: str = "EUR-USDT") -> Answer:
+        message = partner_pb2.GetBalanceRequest(pool_id=pool_id)
+        return await self.call("GET", f"/v1/pools/{pool_id}/balance", "GetBalance", message)
+
+    async def get_funding(self, currency: str) -> Answer:
+        message = partner_pb2.GetFundingRequest(currency=currency)
+        return await self.call("GET", f"/v1/pools/funding?currency={currency}", "GetFunding", message)
+
     async def get_quote(self, quote_id: str) -> Answer:
         message = partner_pb2.GetQuoteRequest(quote_id=quote_id)
         return await self.call("GET", f"/v1/pools/quotes/{quote_id}", "GetQuote", message)
@@ -86,6 +98,19 @@ class Caller:
     async def get_trade(self, transact_id: str) -> Answer:
         message = partner_pb2.GetTradeRequest(transact_id=transact_id)
         return await self.call("GET", f"/v1/pools/trades/{transact_id}", "GetTrade", message)
+
+    async def list_trades(self, **query: Any) -> Answer:
+        message = partner_pb2.ListTradesRequest(
+            page_size=query.get("limit", 0),
+            page_token=query.get("cursor", ""),
+            side=SIDES.get(query.get("side", ""), types_pb2.SIDE_UNSPECIFIED),
+            status=types_pb2.TradeStatus.Value(f"TRADE_STATUS_{query.get('status', 'unspecified').upper()}"),
+        )
+        for name in ("created_after", "created_before"):
+            if name in query:
+                getattr(message, f"{name}_time").FromJsonString(query[name])
+        path = str(httpx.URL("/v1/pools/trades", params=query))
+        return await self.call("GET", path, "ListTrades", message)
 
     async def ledger(self, currency: str = "EUR", limit: int | None = None, cursor: str = "") -> Answer:
         message = partner_pb2.ListLedgerEntriesRequest(currency=currency, page_size=limit or 0, page_token=cursor)

@@ -38,7 +38,18 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         "pools.gateway.v1.PartnerService": ServicePolicy(
             deadline_seconds=3.0,
             # TransactQuote is idempotent by its key.
-            repeatable=("ListPools", "GetQuote", "TransactQuote", "GetTransaction", "GetTrade", "ListLedgerEntries"),
+            repeatable=(
+                "ListPools",
+                "GetCapabilities",
+                "GetBalance",
+                "GetFunding",
+                "GetQuote",
+                "TransactQuote",
+                "GetTransaction",
+                "ListTrades",
+                "GetTrade",
+                "ListLedgerEntries",
+            ),
             # A second quote would hold inventory twice; a second rejection would answer that it was rejected.
             once=("CreateQuote", "RejectQuote"),
         ),

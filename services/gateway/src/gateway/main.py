@@ -85,7 +85,9 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
     await database.listen(CHANGED_CHANNEL, lambda _payload: access.forget())
     request_log = RequestLog(write)
     edge = Edge(access=access, request_log=request_log, mode=mode, deadline_seconds=settings.call_seconds_max)
-    partner = PartnerOperations(quotes=colleagues.quotes, trades=colleagues.trades, ledger=colleagues.ledger)
+    partner = PartnerOperations(
+        quotes=colleagues.quotes, trades=colleagues.trades, ledger=colleagues.ledger, ibans=settings.funding_ibans
+    )
     operations = partner_operations(partner)
 
     add_partner_service(runtime.add_rpc(settings.partner_grpc_listen, "partner"), edge, operations)

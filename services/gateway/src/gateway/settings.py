@@ -31,6 +31,9 @@ class GatewaySettings(ServiceSettings):
     call_seconds_max: float = Field(
         default=2.0, gt=0, le=30, description="seconds within which a partner is answered, up to 30"
     )
+    funding_ibans: dict[str, str] = Field(
+        default_factory=dict, description="accounts partners pay in to by currency, as a JSON object; none is published"
+    )
     delivery_retry_seconds: tuple[float, ...] | None = Field(
         default=None, description="seconds before each webhook attempt as a JSON list; the last is repeated"
     )

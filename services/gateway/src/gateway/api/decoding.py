@@ -17,7 +17,12 @@ MESSAGE_LENGTH_MAX: Final = 300
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAME = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
 # What the messages call by another name than JSON does.
-_NAMES: Final = {"cursor": "page_token", "limit": "page_size"}
+_NAMES: Final = {
+    "cursor": "page_token",
+    "limit": "page_size",
+    "created_after": "created_after_time",
+    "created_before": "created_before_time",
+}
 
 
 def decode_body(operation: Operation, body: bytes) -> Any:

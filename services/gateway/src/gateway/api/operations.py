@@ -17,7 +17,14 @@ from gateway.api import partner_messages as messages
 from gateway.app.call import Call
 from gateway.app.partner import PartnerOperations
 from gateway.app.ports import EntryPage
-from gateway.app.requests import LedgerRequest, Nothing, QuoteRequest, TransactRequest
+from gateway.app.requests import (
+    FundingRequest,
+    LedgerRequest,
+    Nothing,
+    QuoteRequest,
+    TradesRequest,
+    TransactRequest,
+)
 from gateway.domain import views
 from pools.gateway.v1 import partner_pb2
 
@@ -107,6 +114,42 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             publishable_may=True,
         ),
         Operation(
+            name="get_capabilities",
+            http_method="GET",
+            path="/v1/pools/{id}/capabilities",
+            rpc="GetCapabilities",
+            use_case=partner.get_capabilities,
+            request=Nothing,
+            view=views.capabilities_view,
+            message=partner_pb2.GetCapabilitiesRequest,
+            from_message=lambda message: (message.pool_id, {}),
+            to_message=messages.capabilities_response,
+        ),
+        Operation(
+            name="get_balance",
+            http_method="GET",
+            path="/v1/pools/{id}/balance",
+            rpc="GetBalance",
+            use_case=partner.get_balance,
+            request=Nothing,
+            view=views.balance_view,
+            message=partner_pb2.GetBalanceRequest,
+            from_message=lambda message: (message.pool_id, {}),
+            to_message=messages.balance_response,
+        ),
+        Operation(
+            name="get_funding",
+            http_method="GET",
+            path="/v1/pools/funding",
+            rpc="GetFunding",
+            use_case=partner.get_funding,
+            request=FundingRequest,
+            view=views.funding_view,
+            message=partner_pb2.GetFundingRequest,
+            from_message=lambda message: ("", {"currency": message.currency}),
+            to_message=messages.funding_response,
+        ),
+        Operation(
             name="get_transaction",
             http_method="GET",
             path="/v1/pools/transactions/{quoteId}",
@@ -153,6 +196,18 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetTradeRequest,
             from_message=lambda message: (message.transact_id, {}),
             to_message=lambda trade: partner_pb2.GetTradeResponse(trade=trade),
+        ),
+        Operation(
+            name="list_trades",
+            http_method="GET",
+            path="/v1/pools/trades",
+            rpc="ListTrades",
+            use_case=partner.list_trades,
+            request=TradesRequest,
+            view=lambda page: views.trades_view(trades=page.trades, next_cursor=page.next_cursor),
+            message=partner_pb2.ListTradesRequest,
+            from_message=messages.trades_fields,
+            to_message=messages.trades_response,
         ),
         Operation(
             name="list_ledger_entries",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.app.ports import EntryPage
+from gateway.app.ports import EntryPage, TradePage
+from gateway.domain.offers import Balance, Capabilities, Funding
 from gateway.domain.records import PoolRecord, QuoteRecord
-from gateway.domain.views import SIDES
+from gateway.domain.views import SIDES, TRADE_STATUSES
+from poolkit.errors import InvalidRequest
+from poolkit.rpc.convert import to_time
 from pools.gateway.v1 import partner_pb2
 from pools.types.v1 import types_pb2
 
@@ -72,6 +75,72 @@ def pools_response(pools: Sequence[PoolRecord]) -> partner_pb2.ListPoolsResponse
             )
             for pool in pools
         ]
+    )
+
+
+def capabilities_response(capabilities: Capabilities) -> partner_pb2.GetCapabilitiesResponse:
+    """What a pool offers the organization."""
+    pool, terms = capabilities.pool, capabilities.terms
+    return partner_pb2.GetCapabilitiesResponse(
+        capabilities=partner_pb2.Capabilities(
+            pool_id=pool.pool_id,
+            pair=f"{pool.fiat_currency}/{pool.crypto_currency}",
+            fiat_currency=pool.fiat_currency,
+            crypto_currency=pool.crypto_currency,
+            supported_networks=pool.supported_networks,
+            sides=[types_pb2.Side.ValueType(side) for side in capabilities.sides],
+            tier=capabilities.tier,
+            draw_fee_bps=terms.fee_bps if terms is not None else 0,
+            spread_cap_bps=terms.spread_bps if terms is not None else 0,
+            order_min=types_pb2.Money(amount=pool.order_min.amount, currency=pool.order_min.currency),
+            order_max=types_pb2.Money(amount=pool.order_max.amount, currency=pool.order_max.currency),
+            quote_ttl_seconds=pool.quote_ttl_seconds,
+        )
+    )
+
+
+def balance_response(balance: Balance) -> partner_pb2.GetBalanceResponse:
+    """What the organization has."""
+    amount = None
+    if balance.amount is not None:
+        amount = types_pb2.Money(amount=balance.amount, currency=balance.currency)
+    return partner_pb2.GetBalanceResponse(
+        tier=balance.tier, allowed_pool_ids=balance.pool_ids, available=balance.available, balance=amount
+    )
+
+
+def funding_response(funding: Funding) -> partner_pb2.GetFundingResponse:
+    """How to pay in."""
+    return partner_pb2.GetFundingResponse(
+        currency=funding.currency,
+        iban=funding.iban or "",
+        reference=funding.reference,
+        instructions=funding.instructions,
+    )
+
+
+def trades_fields(message: partner_pb2.ListTradesRequest) -> tuple[str, dict[str, object]]:
+    """Which trades to list. Raises InvalidRequest for a moment that is in no calendar."""
+    try:
+        after = to_time(message.created_after_time) if message.HasField("created_after_time") else None
+        before = to_time(message.created_before_time) if message.HasField("created_before_time") else None
+    except (ValueError, OverflowError, OSError):
+        raise InvalidRequest("it lies in no year from 1 to 9999.", field="created_after") from None
+    return "", _given(
+        side=_name(SIDES, message.side),
+        status=_name(TRADE_STATUSES, message.status),
+        created_after=after,
+        created_before=before,
+        limit=message.page_size,
+        cursor=message.page_token,
+    )
+
+
+def trades_response(page: TradePage) -> partner_pb2.ListTradesResponse:
+    """A page of trades."""
+    return partner_pb2.ListTradesResponse(
+        trades=[trade for trade in page.trades if isinstance(trade, types_pb2.Trade)],
+        next_page_token=page.next_cursor,
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.app.addresses import check_url
-from gateway.app.ports import CataloguedPool, Ledger, Quotes
+from gateway.app.ports import Ledger, Quotes
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
+from gateway.domain.records import CataloguedPool
 from gateway.store import access, endpoints
 from gateway.store.access import StoredKey
 from poolkit.context import CallContext

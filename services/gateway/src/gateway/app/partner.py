@@ -1,29 +1,61 @@
 """The partner operations: one use case each, whichever way the call came in. All of them stand behind the gates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from gateway.app.call import Call, is_id
-from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, Trades
-from gateway.app.requests import LedgerRequest, Nothing, QuoteRequest, TransactRequest
+from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, TradePage, Trades
+from gateway.app.requests import (
+    FundingRequest,
+    LedgerRequest,
+    Nothing,
+    QuoteRequest,
+    TradesRequest,
+    TransactRequest,
+)
 from gateway.domain.gates import pool_refusal
+from gateway.domain.offers import Balance, Capabilities, Funding, capabilities
 from gateway.domain.quote_terms import UnpricedQuote, check_terms
-from gateway.domain.records import PoolRecord, QuoteRecord, TradeRecord
+from gateway.domain.records import CataloguedPool, PoolRecord, QuoteRecord, TradeRecord
 from poolkit.errors import DeadlineExceeded, InvalidRequest, NotFound, OffRampNotEnabled, Unavailable
-from poolkit.money import DIGITS
+from poolkit.money import DIGITS, FIAT
 
 
 class PartnerOperations:
     """What partners may ask for. Each method takes the call, the id in the path (or none), and the rest."""
 
-    def __init__(self, *, quotes: Quotes, trades: Trades, ledger: Ledger) -> None:
+    def __init__(
+        self, *, quotes: Quotes, trades: Trades, ledger: Ledger, ibans: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._quotes = quotes
         self._trades = trades
         self._ledger = ledger
+        self._ibans = ibans
 
     async def list_pools(self, call: Call, _subject: str, _request: Nothing) -> Sequence[PoolRecord]:
         """The entitled pools, by id. A pure read."""
         allowed = call.entitlement.pool_ids
         return [pool for pool in await self._quotes.list_pools(call.context) if pool.pool_id in allowed]
+
+    async def get_capabilities(self, call: Call, pool_id: str, _request: Nothing) -> Capabilities:
+        """What a pool offers the organization. A pure read. Raises PoolNotAllowed, NotFound."""
+        return capabilities(await self._pool(call, pool_id), call.entitlement)
+
+    async def get_balance(self, call: Call, pool_id: str, _request: Nothing) -> Balance:
+        """What the organization has in the pool's fiat currency. A pure read. Raises PoolNotAllowed, NotFound."""
+        pool, entitlement = await self._pool(call, pool_id), call.entitlement
+        amount = None
+        if entitlement.balance_gate_enabled:
+            amount = await self._ledger.available(call.context, pool.fiat_currency)
+        return Balance(entitlement.tier, entitlement.pool_ids, pool.available, pool.fiat_currency, amount)
+
+    async def get_funding(self, call: Call, _subject: str, request: FundingRequest) -> Funding:
+        """How to pay in. The reference is made when it is first asked for, and is the same ever after."""
+        currency = request.currency
+        if currency not in FIAT:
+            raise InvalidRequest(f"it is not one of {', '.join(sorted(FIAT))}; name one of these.", field="currency")
+        references = await self._ledger.ensure_funding_references(call.context, [currency])
+        return Funding(currency, self._ibans.get(currency), references[currency])
 
     async def create_quote(self, call: Call, pool_id: str, request: QuoteRequest) -> QuoteRecord:
         """Prices an amount; a firm quote is stored and holds inventory until consumed, rejected or expired.
@@ -83,6 +115,12 @@ class PartnerOperations:
         call.trade_id = _existing_id(trade_id, "trade")
         return _noting_trade(call, await self._trades.get(call.context, trade_id))
 
+    async def list_trades(self, call: Call, _subject: str, request: TradesRequest) -> TradePage:
+        """The organization's trades, newest first. A pure read; stable under inserts."""
+        return await self._trades.list_page(
+            call.context, request.matching(), limit=request.limit, cursor=request.cursor
+        )
+
     async def list_ledger_entries(self, call: Call, _subject: str, request: LedgerRequest) -> EntryPage:
         """The organization's entries in one currency, newest first, with the available balance. A pure read."""
         if request.currency not in DIGITS:
@@ -91,13 +129,20 @@ class PartnerOperations:
             call.context, request.currency, limit=request.limit, cursor=request.cursor
         )
 
+    async def _pool(self, call: Call, pool_id: str) -> CataloguedPool:
+        """The pool as its owner has it. Raises NotFound, PoolNotAllowed."""
+        pools = await self._quotes.list_pools(call.context) if is_id(pool_id) else ()
+        pool = next((pool for pool in pools if pool.pool_id == pool_id), None)
+        refusal = pool_refusal(call.entitlement, pool_id, exists=pool is not None)
+        if pool is None or refusal is not None:
+            raise refusal or NotFound("pool")
+        return pool
+
     async def _require_pool(self, call: Call, pool_id: str) -> None:
         """Raises NotFound or PoolNotAllowed. An allowed pool that is absent is found out by its owner."""
         if pool_id in call.entitlement.pool_ids:
             return
-        exists = is_id(pool_id) and any(pool.pool_id == pool_id for pool in await self._quotes.list_pools(call.context))
-        if (refusal := pool_refusal(call.entitlement, pool_id, exists=exists)) is not None:
-            raise refusal
+        await self._pool(call, pool_id)
 
 
 def _existing_id(text: str, resource: str) -> str:

@@ -2,28 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
 
 from gateway.domain.entitlement import Entitlement
 from gateway.domain.quote_terms import QuoteTerms
-from gateway.domain.records import EntryRecord, PoolRecord, QuoteRecord, TradeRecord
+from gateway.domain.records import CataloguedPool, EntryRecord, QuoteRecord, TradeRecord
 from poolkit.context import CallContext
-
-
-class TierRecord(Protocol):
-    """A tier that a pool has prices for."""
-
-    @property
-    def tier(self) -> str:
-        """Its name."""
-
-
-class CataloguedPool(PoolRecord, Protocol):
-    """A pool with the tiers it has prices for."""
-
-    @property
-    def tiers(self) -> Sequence[TierRecord]:
-        """One line a tier."""
 
 
 class Quotes(Protocol):
@@ -53,6 +38,26 @@ class Acceptance:
     entitlement: Entitlement
 
 
+@dataclass(frozen=True, slots=True)
+class TradeFilter:
+    """Which of an organization's trades to list; None means all."""
+
+    side: Literal["on_ramp", "off_ramp"] | None
+    status: str | None
+    created_after: datetime | None
+    """At or after."""
+    created_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TradePage:
+    """A page of trades, newest first."""
+
+    trades: Sequence[TradeRecord]
+    next_cursor: str
+    """Empty on the last page."""
+
+
 class Trades(Protocol):
     """The trade service."""
 
@@ -64,6 +69,9 @@ class Trades(Protocol):
 
     async def get(self, context: CallContext, trade_id: str) -> TradeRecord:
         """Reads a trade by its own id."""
+
+    async def list_page(self, context: CallContext, matching: TradeFilter, *, limit: int, cursor: str) -> TradePage:
+        """Reads a page of trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,9 @@ class Ledger(Protocol):
 
     async def list_entries(self, context: CallContext, currency: str, *, limit: int, cursor: str) -> EntryPage:
         """Reads entries."""
+
+    async def available(self, context: CallContext, currency: str) -> str:
+        """Posted less holds; a decimal string."""
 
     async def ensure_funding_references(self, context: CallContext, currencies: Sequence[str]) -> dict[str, str]:
         """Makes, or finds, the organization's funding reference in each currency."""

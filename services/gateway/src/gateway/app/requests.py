@@ -3,10 +3,12 @@
 The names are the JSON's; over gRPC the messages are turned into the same structs, so one set of rules refuses both.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.app.ports import TradeFilter
 from gateway.domain.quote_terms import QuoteTerms
 
 # PostgreSQL has no U+0000 in its texts.
@@ -54,3 +56,24 @@ class LedgerRequest(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(max_length=16)]
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     cursor: Cursor = ""
+
+
+class FundingRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """GET /v1/pools/funding."""
+
+    currency: Annotated[str, Meta(max_length=16)]
+
+
+class TradesRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """GET /v1/pools/trades."""
+
+    side: Literal["on_ramp", "off_ramp"] | None = None
+    status: Literal["reserved", "settled", "failed", "released", "returned"] | None = None
+    created_after: Annotated[datetime, Meta(tz=True)] | None = None
+    created_before: Annotated[datetime, Meta(tz=True)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+    cursor: Cursor = ""
+
+    def matching(self) -> TradeFilter:
+        """The same as the trade service is asked for."""
+        return TradeFilter(self.side, self.status, self.created_after, self.created_before)

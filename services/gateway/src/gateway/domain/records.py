@@ -3,6 +3,7 @@
 The generated messages of `pools.types.v1` fit as they are. Numbers of enums are theirs.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -196,3 +197,47 @@ class PoolRecord(Protocol):
     @property
     def available(self) -> bool:
         """Whether a quote could be given now."""
+
+
+class TierRecord(Protocol):
+    """What a pool costs organizations of a tier."""
+
+    @property
+    def tier(self) -> str:
+        """The tier's name."""
+
+    @property
+    def spread_bps(self) -> int:
+        """Spread in basis points."""
+
+    @property
+    def fee_bps(self) -> int:
+        """Fee in basis points."""
+
+
+class CataloguedPool(PoolRecord, Protocol):
+    """A pool with everything its owner has configured."""
+
+    @property
+    def supported_networks(self) -> Sequence[str]:
+        """Networks the crypto moves on."""
+
+    @property
+    def sides(self) -> Sequence[int]:
+        """Directions the pool offers."""
+
+    @property
+    def order_min(self) -> Amount:
+        """Smallest order, in fiat."""
+
+    @property
+    def order_max(self) -> Amount:
+        """Largest order, in fiat."""
+
+    @property
+    def quote_ttl_seconds(self) -> int:
+        """How long a firm quote lives."""
+
+    @property
+    def tiers(self) -> Sequence[TierRecord]:
+        """One line a tier."""

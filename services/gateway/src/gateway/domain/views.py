@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from gateway.domain.offers import Balance, Capabilities, Funding
 from gateway.domain.records import EntryRecord, Moment, PoolRecord, QuoteRecord, TradeRecord
 
 View: TypeAlias = dict[str, object]
@@ -48,6 +49,46 @@ def pool_view(pool: PoolRecord) -> View:
 def pools_view(pools: Iterable[PoolRecord]) -> View:
     """The pool list."""
     return {"pools": [pool_view(pool) for pool in pools]}
+
+
+def capabilities_view(capabilities: Capabilities) -> View:
+    """What a pool offers the organization."""
+    pool, terms = capabilities.pool, capabilities.terms
+    return {
+        "poolId": pool.pool_id,
+        "pair": f"{pool.fiat_currency}/{pool.crypto_currency}",
+        "fiatCurrency": pool.fiat_currency,
+        "cryptoCurrency": pool.crypto_currency,
+        "supportedNetworks": list(pool.supported_networks),
+        "sides": [SIDES[side] for side in capabilities.sides],
+        "tier": capabilities.tier,
+        "drawFeeBps": terms.fee_bps if terms is not None else None,
+        "spreadCapBps": terms.spread_bps if terms is not None else None,
+        "minOrder": pool.order_min.amount,
+        "maxOrder": pool.order_max.amount,
+        "quoteTtlSeconds": pool.quote_ttl_seconds,
+    }
+
+
+def balance_view(balance: Balance) -> View:
+    """What the organization has in the pool's fiat currency."""
+    return {
+        "tier": balance.tier,
+        "allowedPools": list(balance.pool_ids),
+        "available": balance.available,
+        "currency": balance.currency,
+        "balance": balance.amount,
+    }
+
+
+def funding_view(funding: Funding) -> View:
+    """How to pay in."""
+    return {
+        "currency": funding.currency,
+        "iban": funding.iban,
+        "reference": funding.reference,
+        "instructions": funding.instructions,
+    }
 
 
 def quote_view(quote: QuoteRecord) -> View:
@@ -107,6 +148,15 @@ def trade_view(trade: TradeRecord) -> View:
         "createdAt": time_text(trade.create_time),
         "updatedAt": time_text(trade.update_time),
         "terminalAt": time_text(trade.terminal_time),
+    }
+
+
+def trades_view(*, trades: Iterable[TradeRecord], next_cursor: str) -> View:
+    """A page of trades."""
+    return {
+        "trades": [trade_view(trade) for trade in trades],
+        "hasMore": bool(next_cursor),
+        "nextCursor": next_cursor or None,
     }
 
 

@@ -29,6 +29,13 @@ class LedgerClient:
             raise as_partners_spell(error) from error
         return EntryPage(currency, response.balance.available.amount, response.entries, response.next_page_token)
 
+    async def available(self, context: CallContext, currency: str) -> str:
+        """Posted less holds."""
+        item = ledger_pb2.GetBalancesItem(context=from_context(context), currency=currency)
+        request = ledger_pb2.GetBalancesRequest(items=[item])
+        response = await self._stub.GetBalances(request, timeout=context.remaining())
+        return response.balances[0].available.amount
+
     async def ensure_funding_references(self, context: CallContext, currencies: Sequence[str]) -> dict[str, str]:
         """Makes, or finds, the organization's funding reference in each currency."""
         proto = from_context(context)

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from gateway.app.ports import Acceptance
+from gateway.app.ports import Acceptance, TradeFilter, TradePage
 from gateway.outbound.batches import BatchRpc, fill_context
-from gateway.outbound.refusals import refused
+from gateway.outbound.refusals import as_partners_spell, refused
 from poolkit.context import CallContext
-from poolkit.errors import DomainError
-from poolkit.rpc.convert import MODES, from_money
+from poolkit.errors import DomainError, InvalidRequest
+from poolkit.rpc.convert import MODES, from_context, from_money, from_time
 from pools.trade.v1 import trade_pb2, trade_pb2_grpc
 from pools.types.v1 import types_pb2
+
+_SIDES: Final = {
+    None: types_pb2.SIDE_UNSPECIFIED,
+    "on_ramp": types_pb2.SIDE_ON_RAMP,
+    "off_ramp": types_pb2.SIDE_OFF_RAMP,
+}
+_STATUSES: Final = {
+    None: types_pb2.TRADE_STATUS_UNSPECIFIED,
+    "reserved": types_pb2.TRADE_STATUS_RESERVED,
+    "settled": types_pb2.TRADE_STATUS_SETTLED,
+    "failed": types_pb2.TRADE_STATUS_FAILED,
+    "released": types_pb2.TRADE_STATUS_RELEASED,
+    "returned": types_pb2.TRADE_STATUS_RETURNED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,23 @@ class TradeClient:
     async def get(self, context: CallContext, trade_id: str) -> types_pb2.Trade:
         """Reads a trade by its own id."""
         return await self._by_id(_Wanted(context, trade_id))
+
+    async def list_page(self, context: CallContext, matching: TradeFilter, *, limit: int, cursor: str) -> TradePage:
+        """Reads a page of trades, newest first."""
+        request = trade_pb2.ListTradesRequest(
+            context=from_context(context),
+            page_size=limit,
+            page_token=cursor,
+            side=_SIDES[matching.side],
+            status=_STATUSES[matching.status],
+            created_after_time=from_time(matching.created_after) if matching.created_after else None,
+            created_before_time=from_time(matching.created_before) if matching.created_before else None,
+        )
+        try:
+            response = await self._stub.ListTrades(request, timeout=context.remaining())
+        except InvalidRequest as error:
+            raise as_partners_spell(error) from error
+        return TradePage(response.trades, response.next_page_token)
 
     @property
     def drains(self) -> Sequence[Callable[[], Awaitable[None]]]:

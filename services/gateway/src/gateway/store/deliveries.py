@@ -156,8 +156,8 @@ async def claim_due(
 ) -> list[ClaimedDelivery]:
     """Takes deliveries that are due, endpoint by endpoint in the order of their ids; nobody else gets them meanwhile.
 
-    It begins behind the endpoint `after`, leaves those in `closed` alone, and takes one of each in `narrow`, of others up
-    to `endpoint_max`.
+    It begins behind the endpoint `after`, leaves those in `closed` alone, and takes one of each in `narrow`, of others
+    up to `endpoint_max`.
     """
     rows = await database.fetch(_CLAIM, list(closed), list(narrow), endpoint_max, count_max, claim_seconds, after)
     return [
