@@ -9,6 +9,7 @@ from poolctl.stack.ports import free_port
 from poolkit.ids import new_id
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
 from tests.integration.databases import RunningPostgres
+from tests.integration.gateway.cable import Cable
 from tests.integration.webhook_ingest.conftest import OpenDoor
 from tests.integration.webhook_ingest.door import (
     Door,
@@ -17,7 +18,6 @@ from tests.integration.webhook_ingest.door import (
     open_trade_desk,
     settled,
 )
-from tests.integration.webhook_ingest.wire import Wire
 from tests.waiting import eventually
 from trade.domain.trade import Status
 from webhook_ingest.app.lanes import PROBE_SIZE
@@ -140,18 +140,14 @@ async def test_what_was_accepted_before_a_stop_is_processed_by_who_comes_next(
 async def test_without_its_database_the_door_takes_nothing_and_says_so(
     postgres: RunningPostgres, desk: TradeDesk, open_another: OpenDoor
 ) -> None:
-    wire = Wire(postgres.server.port)
-    await wire.mend()
-    url = await postgres.fresh_database("webhook_ingest")
-    door = await open_another(
-        url, trade_address=desk.address, database_url=url.replace(f":{postgres.server.port}/", f":{wire.port}/")
-    )
+    cable, url = Cable(), await postgres.fresh_database("webhook_ingest")
+    door = await open_another(url, trade_address=desk.address, database_url=await cable.to(url))
     report = settled((await desk.reserve()).trade_id)
-    await wire.cut()
+    await cable.pull_out()
     answer = await door.post(report)
     assert (answer.status, answer.code) == (503, "unavailable")
     assert answer.headers["Retry-After"] == "1"
-    await wire.mend()
+    await cable.plug_in()
 
     async def taken() -> bool:
         return (await door.post(report)).status == 200
@@ -159,4 +155,4 @@ async def test_without_its_database_the_door_takes_nothing_and_says_so(
     await eventually(taken, "the door takes it again")
     await desk.until_status(report["transactId"], Status.SETTLED)
     assert await desk.told(report["transactId"]) == ["settled"]
-    await wire.cut()
+    await cable.pull_out()

@@ -1,1 +1,1 @@
-"""The simulated world behind a test stack: settlement provider, treasury and rate feed, talking as real ones would."""
+"""The simulated world behind a test stack: settlement provider, bank, treasury and rate feed, each as real ones are."""

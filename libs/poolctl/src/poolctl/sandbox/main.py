@@ -1,17 +1,22 @@
-"""Owns the sandbox program: a provider that hears of trades, a treasury, and a health port that says when both work."""
+"""Owns the sandbox program: a provider that hears of trades, a treasury, a rate feed, and the ports beside them."""
 
 import asyncio
 import contextlib
 import signal
+from collections.abc import AsyncIterator, Callable
 
-import aiohttp
+import structlog
 import uvloop
 
+from poolctl.sandbox.delivery import Poster, WebhookSender, open_session
+from poolctl.sandbox.names import SETTLEMENT_SOURCE
+from poolctl.sandbox.provider_api import ProviderApi
+from poolctl.sandbox.rates import RateFeed
 from poolctl.sandbox.settings import SandboxSettings
 from poolctl.sandbox.settlement import IN_FLIGHT_MAX, SettlementProvider
 from poolctl.sandbox.treasury import Treasury
 from poolkit.inbox import EventConsumer
-from poolkit.kafka import Producer
+from poolkit.kafka import TRADE_RESERVED, Message, Producer
 from poolkit.logs import configure_logging
 from poolkit.readiness import Readiness
 from poolkit.rpc.channels import open_channel
@@ -22,8 +27,16 @@ from poolkit.supervision import Loops
 from poolkit.telemetry.tracing import configure_tracing, shutdown_tracing
 from pools_contracts.quote import QuoteClient
 
-RESERVED_TOPIC = "pools.trade.reserved.v1"
 STOP_SECONDS_MAX = 3.0
+
+log = structlog.get_logger("poolctl.sandbox")
+
+
+class _NoDeadLetters(Producer):
+    """The sandbox is no service and has no dead-letter topic: what it cannot read it says, and passes over."""
+
+    async def send(self, message: Message) -> None:
+        log.error("reserved_trade_passed_over", headers=[name for name, _ in message.headers])
 
 
 def run() -> None:
@@ -32,52 +45,73 @@ def run() -> None:
     configure_logging("sandbox", settings.log_level, "json")
     configure_tracing("sandbox", settings)
     try:
-        uvloop.run(serve(settings))
+        uvloop.run(_serve_until_told(settings))
     finally:
         shutdown_tracing()
 
 
-async def serve(settings: SandboxSettings) -> None:
-    """Starts everything, waits for the signal, stops everything."""
+async def _serve_until_told(settings: SandboxSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+@contextlib.asynccontextmanager
+async def _ports(
+    settings: SandboxSettings, provider: SettlementProvider, works: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """The gRPC health port and the provider's HTTP port, open inside the block; not ready any more when it ends."""
     health = Health()
-    server = RpcServer(settings.health_listen, name="health", health=health)
-    producer = Producer(settings.kafka_bootstrap, client_id="sandbox")
-    connector = aiohttp.TCPConnector(limit=IN_FLIGHT_MAX)
+    health_server = RpcServer(settings.health_listen, name="health", health=health)
+    api = ProviderApi(provider, works, settings.provider_listen)
+    readiness = Readiness(health)
+
+    async def look() -> bool:
+        return works()
+
+    readiness.add("sandbox", look)
+    await health_server.start()
+    await api.start()
+    watch = asyncio.create_task(readiness.run(), name="readiness")
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await readiness.drain()
+        await api.stop()
+        await health_server.stop(0)
+
+
+async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
+    """Starts everything, waits to be told, stops everything."""
+    poster = Poster(SETTLEMENT_SOURCE, settings.settlement_source_secret.get_secret_value())
     async with (
         QuoteClient(open_channel(settings.quote_address, "sandbox")) as quote,
-        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as http,
+        open_session(IN_FLIGHT_MAX) as http,
     ):
-        treasury = Treasury(quote)
-        provider = SettlementProvider(http, settings.webhooks_url, settings.settlement_source_secret.get_secret_value())
+        provider = SettlementProvider(WebhookSender(http, settings.webhooks_url, poster))
         consumer = EventConsumer(
             "sandbox",
-            [RESERVED_TOPIC],
+            [TRADE_RESERVED],
             provider.hear,
             bootstrap=settings.kafka_bootstrap,
             mode=settings.mode,
-            dead_letter_producer=producer,
+            dead_letter_producer=_NoDeadLetters(settings.kafka_bootstrap, client_id="sandbox"),
         )
-        await server.start()
-        loops = Loops()
-        loops.add("treasury", treasury.run)
-        loops.add("consumer", consumer.run)
-        loops.start()
-        readiness = Readiness(health)
+        rates, treasury = RateFeed(quote, settings.rate_jitter_bps), Treasury(quote)
 
-        async def works() -> bool:
-            return treasury.done_once and consumer.ready
+        def works() -> bool:
+            return rates.published and treasury.filled and consumer.ready
 
-        readiness.add("sandbox", works)
-        watch = asyncio.create_task(readiness.run())
-        await stop.wait()
-        await readiness.drain()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS_MAX):
-                await consumer.stop()
-        await loops.stop(STOP_SECONDS_MAX)
-        watch.cancel()
-        await producer.stop()
-        await server.stop(0)
+        async with _ports(settings, provider, works):
+            loops = Loops()
+            loops.add("rates", rates.run)
+            loops.add("treasury", treasury.run)
+            loops.add("consumer", consumer.run)
+            loops.start()
+            await stop.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS_MAX):
+                    await consumer.stop()
+            await loops.stop(STOP_SECONDS_MAX)

@@ -1,64 +1,81 @@
-"""Owns the simulated settlement provider: it hears of reserved trades and posts signed webhooks, at least once."""
+"""Owns the simulated settlement provider: it hears of reserved trades, reports on each, and answers when asked."""
 
 import asyncio
-import json
-import time
+from collections.abc import Sequence
 from typing import Final
 
-import aiohttp
 import structlog
+from google.protobuf.message import DecodeError
 
+from poolctl.sandbox.delivery import WebhookRefused, WebhookSender
 from poolctl.sandbox.outcomes import Report, reports_of
-from poolctl.stack.sources import SETTLEMENT_SOURCE
-from poolkit.errors import Unavailable
 from poolkit.received import ReceivedEvent
-from poolkit.security import sign_standard
 from poolkit.telemetry.tracing import current_traceparent, span
 from pools.events.v1 import events_pb2
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("poolctl.sandbox")
 
 IN_FLIGHT_MAX: Final = 64
-TRIES_MAX: Final = 8
-_PAUSE_SECONDS: Final = 0.1
+REMEMBERED_TRADES_MAX: Final = 50_000
 
 
 class SettlementProvider:
     """Tells webhook-ingest what became of each trade; the destination address, or the reference of a sale, decides."""
 
-    def __init__(self, http: aiohttp.ClientSession, webhooks_url: str, secret: str) -> None:
-        self._http = http
-        self._url = f"{webhooks_url.rstrip('/')}/v1/webhooks/{SETTLEMENT_SOURCE}"
-        self._secrets = [secret]
+    def __init__(self, sender: WebhookSender) -> None:
+        self._sender = sender
         self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._reports: dict[str, Sequence[Report]] = {}
 
     async def hear(self, events: list[ReceivedEvent]) -> None:
         """Reports on every trade of the batch. Raises Unavailable when the door stays shut: it comes again."""
-        await asyncio.gather(*(self._settle(event) for event in events))
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            for event in events:
+                # Taken here: hundreds of tasks that wait for one of 64 slots would be made for nothing.
+                await self._slots.acquire()
+                task = asyncio.create_task(self._settle(event))
+                task.add_done_callback(self._free_slot)
+                tasks.append(task)
+            # Each to its end, so that what comes again is what was not taken, and little more.
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+        for result in results:
+            if result is not None:
+                raise result
+
+    def reports_on(self, transact_id: str) -> Sequence[Report] | None:
+        """What it has to say of a trade when asked: nothing of one it never heard of, or long ago."""
+        return self._reports.get(transact_id)
 
     async def _settle(self, event: ReceivedEvent) -> None:
-        trade = events_pb2.TradeReserved.FromString(event.payload).trade
-        for report in reports_of(trade):
-            async with self._slots:
-                with span("sandbox.settle", traceparent=event.traceparent, kind="client", request_id=event.request_id):
-                    await self._post(report, event.request_id)
+        try:
+            trade = events_pb2.TradeReserved.FromString(event.payload).trade
+        except DecodeError:
+            log.error("reserved_trade_not_understood", event_id=event.event_id)
+            return
+        reports = reports_of(trade)
+        self._remember(trade.transact_id, reports)
+        with span("sandbox.settle", traceparent=event.traceparent, kind="client", request_id=event.request_id):
+            traceparent = current_traceparent()
+            # One after the other: a provider that returns what it settled says so in this order.
+            for report in reports:
+                await self._report(report, event.request_id, traceparent)
 
-    async def _post(self, report: Report, request_id: str) -> None:
-        body = json.dumps(report.body, separators=(",", ":")).encode()
-        for attempt in range(TRIES_MAX):
-            headers = {
-                **sign_standard(self._secrets, report.event_id, int(time.time()), body),
-                "content-type": "application/json",
-                "traceparent": current_traceparent(),
-                "x-request-id": request_id,
-            }
-            try:
-                async with self._http.post(self._url, data=body, headers=headers) as answer:
-                    if answer.status < 500 and answer.status != 429:
-                        if answer.status >= 400:
-                            log.error("report_refused", event_id=report.event_id, status=answer.status)
-                        return
-            except (aiohttp.ClientError, TimeoutError) as failure:
-                log.debug("report_not_taken", event_id=report.event_id, error=repr(failure))
-            await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)
-        raise Unavailable
+    async def _report(self, report: Report, request_id: str, traceparent: str) -> None:
+        try:
+            await self._sender.send(report.event_id, report.body, request_id=request_id, traceparent=traceparent)
+        except WebhookRefused as refused:
+            log.error("report_refused", event_id=report.event_id, status=refused.status, request_id=request_id)
+
+    def _remember(self, transact_id: str, reports: Sequence[Report]) -> None:
+        if len(self._reports) >= REMEMBERED_TRADES_MAX:
+            # The one heard of first.
+            del self._reports[next(iter(self._reports))]
+        self._reports[transact_id] = reports
+
+    def _free_slot(self, _: asyncio.Task[None]) -> None:
+        self._slots.release()
