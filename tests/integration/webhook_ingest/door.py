@@ -133,6 +133,15 @@ class Door:
         listed = await self.client.admin.ListWebhooks(webhook_ingest_pb2.ListWebhooksRequest(page_size=100))
         return next(webhook for webhook in listed.webhooks if webhook.webhook_id == webhook_id)
 
+    async def until_processed(self, webhook_id: str) -> None:
+        """Waits for its effect, however many came after it."""
+
+        async def processed() -> bool:
+            sql = "SELECT 1 FROM webhook_attempts WHERE webhook_id = $1 AND outcome = 'processed'"
+            return bool(await self.rows(sql, webhook_id))
+
+        await eventually(processed, "the webhook is processed")
+
     async def until_state(self, webhook_id: str, state: "webhook_ingest_pb2.WebhookState.ValueType") -> Any:
         """The webhook, once it is in this state."""
 

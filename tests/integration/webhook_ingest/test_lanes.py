@@ -116,6 +116,27 @@ async def test_what_a_lane_has_no_room_for_is_found_in_the_database(
         await desk.until_status(trade.trade_id, Status.SETTLED)
 
 
+async def test_new_reports_without_end_do_not_keep_an_old_one_from_its_next_try(
+    desk: TradeDesk, open_another: OpenDoor
+) -> None:
+    door = await open_another(trade_address=desk.address)
+    trade_id = new_id("pt", "test")
+    old = await door.post(settled(trade_id))
+    await desk.reserve(trade_id)
+    enough = asyncio.Event()
+
+    async def keep_the_lane_busy() -> None:
+        while not enough.is_set():
+            await door.post(settled(new_id("pt", "test")))
+
+    busy = [asyncio.create_task(keep_the_lane_busy()) for _ in range(20)]
+    try:
+        await door.until_processed(old.body["webhookId"])
+    finally:
+        enough.set()
+        await asyncio.gather(*busy)
+
+
 async def test_what_was_accepted_before_a_stop_is_processed_by_who_comes_next(
     desk: TradeDesk, open_another: OpenDoor
 ) -> None:

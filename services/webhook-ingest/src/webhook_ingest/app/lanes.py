@@ -69,6 +69,7 @@ class Lane:
         self._claim_limit = batch_max
         self._silent = False
         self._working: asyncio.Task[None] | None = None
+        self._batch_ended = asyncio.Event()
         self._measured_at = float("-inf")
 
     @property
@@ -105,15 +106,22 @@ class Lane:
             await unprocessed.give_back(self._database, waiting)
 
     async def _claim(self) -> bool:
-        """Claims what is due and waits until it was tried; answers whether there may be more."""
+        """Claims what is due, beside what this process stores meanwhile; answers whether there may be more."""
         limit = self._claim_limit
-        if self._working is None:
-            for webhook in await unprocessed.claim(self._database, self.name, limit, self._claim_seconds):
-                self.offer(webhook)
-        claimed = len(self._waiting)
+        if len(self._waiting) >= self._batch_max:
+            await self._batch_to_end()
+            return True
+        claimed = await unprocessed.claim(self._database, self.name, limit, self._claim_seconds)
+        for webhook in claimed:
+            self.offer(webhook)
+        if claimed:
+            await self._batch_to_end()
+        return len(claimed) >= limit and not self._silent
+
+    async def _batch_to_end(self) -> None:
+        self._batch_ended.clear()
         if self._working is not None:
-            await asyncio.wait({self._working})
-        return claimed >= limit and not self._silent
+            await self._batch_ended.wait()
 
     async def _work(self) -> None:
         try:
@@ -121,8 +129,10 @@ class Lane:
                 batch = self._take()
                 if batch:
                     await self._try(batch)
+                self._batch_ended.set()
         finally:
             self._working = None
+            self._batch_ended.set()
 
     def _take(self) -> list[StoredWebhook]:
         """The next batch, without what has waited so long that others may have claimed it."""
