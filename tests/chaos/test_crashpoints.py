@@ -6,6 +6,8 @@ given back.
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from poolctl.failure import CommandFailure
@@ -80,9 +82,15 @@ async def _crash_trade_at(town: Town, point: str, customer: Customer, quote_id: 
     """Transacts into an armed trade service, waits for its death, and starts it again unarmed."""
     await town.stack.stop_part("trade")
     await town.stack.start_part("trade", {"POOLS_CRASHPOINT": point})
-    with pytest.raises(CommandFailure):
-        await customer.api.transact(POOL, quote_id, idempotency_key=quote_id)
-    await town.stack.part("trade").process.wait(10)
+    process = town.stack.part("trade").process
+
+    async def died() -> bool:
+        # The gateway may not have found the restarted service yet: asked again, until the call reaches its death.
+        with contextlib.suppress(CommandFailure):
+            await customer.api.transact(POOL, quote_id, idempotency_key=quote_id)
+        return not process.running
+
+    await eventually(died, f"trade dies at {point}", seconds=30, every_seconds=0.2)
     await town.stack.start_part("trade")
 
 

@@ -71,6 +71,7 @@ CREATE TABLE trades (
     terminal_at            timestamptz
 );
 CREATE INDEX trades_by_organization ON trades (organization_id, trade_id);
+CREATE INDEX trades_recent ON trades (organization_id, created_at);
 CREATE INDEX trades_reserved ON trades (created_at) WHERE status = 'reserved';
 CREATE INDEX trades_quote ON trades (quote_id);
 CREATE INDEX trades_request ON trades (request_id);

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from poolkit.database import Database
-from poolkit.errors import Unavailable, error_for
+from poolkit.errors import DeadlineExceeded, Unavailable, error_for
 from trade.app.saga import DRIVE_SECONDS_MAX, Answers, Saga
-from trade.domain.intent import IntentState
+from trade.domain.intent import Attempt, IntentState
 from trade.store import intents
 
 log = structlog.get_logger(__name__)
 
 _LIMIT: Final = 256
+
+Stale = tuple[Attempt, IntentState, str]
+"""An attempt taken over, its state, and why it declines if it does."""
 
 
 class Recovery:
@@ -27,6 +31,7 @@ class Recovery:
         self._saga = saga
         self._claim_seconds = claim_seconds
         self._interval_seconds = interval_seconds
+        self._undecided: set[str] = set()
 
     async def run(self) -> None:
         """Recovers for ever; a database out of reach is waited for."""
@@ -39,10 +44,37 @@ class Recovery:
                 await asyncio.sleep(self._interval_seconds)
 
     async def recover(self) -> int:
-        """Takes over what is stale and drives it; how many attempts that were."""
+        """Takes over what is stale and drives it; how many attempts that were.
+
+        An attempt that stays undecided beside others is driven alone the next time round, so that one which its
+        colleagues cannot answer holds up no other.
+        """
         stale = await intents.take_over(self._database, older_than_seconds=self._claim_seconds, limit=_LIMIT)
-        running = [attempt for attempt, state, _ in stale if state is IntentState.RUNNING]
-        declining = [(attempt, error_for(reason)) for attempt, state, reason in stale if state is IntentState.DECLINING]
+        undecided: set[str] = set()
+        for group in self._groups(stale):
+            answers = await self._drive(group)
+            for attempt, state, _ in group:
+                answer = answers[attempt.trade_id]
+                if isinstance(answer, (Unavailable, DeadlineExceeded)):
+                    undecided.add(attempt.trade_id)
+                log.info(
+                    "attempt_recovered",
+                    trade_id=attempt.trade_id,
+                    request_id=attempt.request.request_id,
+                    was=state,
+                    outcome=getattr(answer, "code", "reserved"),
+                )
+        self._undecided = undecided
+        return len(stale)
+
+    def _groups(self, stale: Sequence[Stale]) -> list[list[Stale]]:
+        fresh = [one for one in stale if one[0].trade_id not in self._undecided]
+        alone = [[one] for one in stale if one[0].trade_id in self._undecided]
+        return [*([fresh] if fresh else []), *alone]
+
+    async def _drive(self, group: Sequence[Stale]) -> Answers:
+        running = [attempt for attempt, state, _ in group if state is IntentState.RUNNING]
+        declining = [(attempt, error_for(reason)) for attempt, state, reason in group if state is IntentState.DECLINING]
         answers: Answers = {}
         if running:
             answers.update(await self._saga.drive(running))
@@ -50,13 +82,4 @@ class Recovery:
             until = time.monotonic() + DRIVE_SECONDS_MAX
             # How far the driver before came is not known, so both sides are told; neither minds being told twice.
             await self._saga.undo(declining, until, answers, held=[attempt for attempt, _ in declining])
-        for attempt, state, _ in stale:
-            answer = answers[attempt.trade_id]
-            log.info(
-                "attempt_recovered",
-                trade_id=attempt.trade_id,
-                request_id=attempt.request.request_id,
-                was=state,
-                outcome=getattr(answer, "code", "reserved"),
-            )
-        return len(stale)
+        return answers

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Final
 
-from poolkit.database import Database, Record, Unit
+from poolkit.database import Contended, Database, Record, Unit
 from trade.domain.intent import Attempt, IntentState, KnownIntent, TransactRequest
+
+_CONTENDED_MAX: Final = 3
+"""Tries before a lost lock is told to the caller."""
 
 _BEGIN = """
 INSERT INTO intents (trade_id, organization_id, idempotency_key, quote_id, pool_id, balance_gate_enabled,
@@ -65,6 +69,20 @@ RETURNING i.*
 """
 
 
+async def uncontended(target: Database | Unit, sql: str, *args: Any) -> list[Record]:
+    """Runs a statement, again where it lost a deadlock or a lock: nothing has happened then.
+
+    Inside a unit a lost statement has ended the transaction, so there it is not tried again.
+    """
+    for _ in range(_CONTENDED_MAX):
+        try:
+            return await target.fetch(sql, *args)
+        except Contended:
+            if isinstance(target, Unit):
+                raise
+    return await target.fetch(sql, *args)
+
+
 async def begin(database: Database, attempts: Sequence[Attempt]) -> dict[str, datetime]:
     """Inserts intents; when each new one was claimed, by trade id. The others met a bound key or quote.
 
@@ -72,7 +90,8 @@ async def begin(database: Database, attempts: Sequence[Attempt]) -> dict[str, da
     """
     attempts = sorted(attempts, key=lambda attempt: attempt.request.idempotency_key)
     requests = [attempt.request for attempt in attempts]
-    rows = await database.fetch(
+    rows = await uncontended(
+        database,
         _BEGIN,
         [attempt.trade_id for attempt in attempts],
         [request.organization_id for request in requests],

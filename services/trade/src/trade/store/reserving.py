@@ -9,7 +9,7 @@ from poolkit.database import Database, Unit
 from poolkit.outbox import OutboxEvent, append_args
 from trade.domain.intent import Attempt
 from trade.domain.trade import Trade
-from trade.store.intents import claims
+from trade.store.intents import claims, uncontended
 
 _RESERVE = f"""
 WITH swapped AS (
@@ -58,7 +58,8 @@ async def reserve(
 
     PostgreSQL sends equal notifications of one transaction once, so the relay is woken once a batch.
     """
-    rows = await target.fetch(
+    rows = await uncontended(
+        target,
         _RESERVE,
         *claims(attempts),
         [trade.terms.side for trade in trades],

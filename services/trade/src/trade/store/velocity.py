@@ -9,6 +9,7 @@ from poolkit.database import Unit
 
 _ENSURE = "INSERT INTO velocity_locks SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 _LOCK = "SELECT 1 FROM velocity_locks WHERE organization_id = ANY($1::text[]) ORDER BY organization_id FOR UPDATE"
+# The index `trades_recent` bounds what is read: a day of the organization's trades, not its history.
 _SUM = """
 SELECT organization_id, fiat_currency, sum(fiat_amount) AS total FROM trades
 WHERE organization_id = ANY($1::text[]) AND created_at > clock_timestamp() - interval '24 hours'
