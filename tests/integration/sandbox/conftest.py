@@ -24,6 +24,7 @@ from quote.settings import QuoteSettings
 from tests.integration.databases import RunningPostgres
 from tests.integration.webhook_ingest.conftest import plain_log_lines
 from tests.integration.webhook_ingest.door import (
+    NOWHERE,
     Door,
     TradeDesk,
     close_door,
@@ -81,9 +82,10 @@ class QuoteDesk:
 
 
 @pytest.fixture
-async def quotes(postgres: RunningPostgres, broker: str) -> AsyncIterator[QuoteDesk]:
+async def quotes(postgres: RunningPostgres) -> AsyncIterator[QuoteDesk]:
+    """Without a broker: nobody here hears of movements, and no trade is accepted."""
     url = await postgres.fresh_database("quote")
-    settings = QuoteSettings(mode="test", database_url=url, kafka_bootstrap=broker, drain_seconds=1.0)  # type: ignore[arg-type]
+    settings = QuoteSettings(mode="test", database_url=url, kafka_bootstrap=NOWHERE, drain_seconds=1.0)  # type: ignore[arg-type]
     runtime = Runtime("quote", settings)
     await runtime.start(build_quote)
     desk = QuoteDesk(

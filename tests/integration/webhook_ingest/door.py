@@ -197,10 +197,10 @@ class TradeDesk:
         return f"127.0.0.1:{self.runtime.rpc.port}"
 
     async def reserve(self, trade_id: str = "", **changed: Any) -> Trade:
-        """Writes a reserved trade as the saga does."""
-        wanted = replace(trade(), trade_id=trade_id or new_id("pt", "test"), quote_id=new_id("pq", "test"), **changed)
-        (made,) = await reserve_trades(self.database, [wanted])
-        return made
+        """A reserved trade, written as the saga writes it."""
+        made = replace(trade(), trade_id=trade_id or new_id("pt", "test"), quote_id=new_id("pq", "test"), **changed)
+        [reserved] = await reserve_trades(self.database, [made])
+        return reserved
 
     async def status(self, trade_id: str) -> str:
         return str(await self.database.fetch_value("SELECT status FROM trades WHERE trade_id = $1", trade_id))
