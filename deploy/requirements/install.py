@@ -47,7 +47,8 @@ def run(*command: str) -> bool:
 
 def run_uv(arguments: "list[str]", environment: "dict[str, str]") -> bool:
     """Whether uv succeeded; of its words the downloads, the sums and the errors are shown, not each package's name."""
-    command = [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), *arguments]
+    # Compiled now: where Python may not write bytecode, each of the tests' many processes would compile it all again.
+    command = [str(VENV / "bin" / "uv"), "pip", "install", "--compile-bytecode", "--python", str(PYTHON), *arguments]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
             if not line.startswith((" + ", " - ", " ~ ", "   Building ", "      Built ")):

@@ -37,16 +37,15 @@ async def run() -> dict[str, Any]:
         async with floor(own.stack.postgres.url()) as bare:
             transacted = await transact.measure(own, bare, say)
         journeyed = await journeys.measure(own, pids, say)
-        since = await journeys.one_at_a_time(own)
-        alone = await journeys.terminal_to_ledger_ms(own, since)
+        alone = await journeys.terminal_to_ledger_ms(own)
         say(f"terminal to ledger, one at a time: {alone}")
         say("applying events to a ledger of its own")
         applied = await ledger_apply.measure(own.stack.postgres, say)
     return {
-        "ratios": {**transacted["ratios"], "ledger_row_floor": applied["ratio"]},
+        "ratios": {**transacted["ratios"], "ledger_row_floor": round(applied["ratio"], 3)},
         "journeys_per_second": journeyed["journeys_per_second"],
         "journeys_per_cpu_second": journeyed["journeys_per_cpu_second"],
-        "ledger_events_per_second": applied["events_per_second"],
+        "ledger_events_per_second": round(applied["events_per_second"]),
         "terminal_to_ledger_p50_ms": alone["p50"],
         "memory_mb": {name: round(held, 1) for name, held in memory.items()},
         "raw": {"transact": transacted, "journeys": journeyed, "ledger": applied, "terminal_to_ledger": alone},
@@ -55,7 +54,7 @@ async def run() -> dict[str, Any]:
 
 def _pids(own: Stand) -> dict[str, int]:
     names = ("gateway", "quote", "trade", "webhook-ingest", "ledger", "sandbox", "postgres", "kafka")
-    return {name: own.stack.part(name).process.pid for name in names}
+    return {name: own.stack.part(name).process.pid or 0 for name in names}
 
 
 def main() -> None:

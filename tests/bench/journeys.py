@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -69,32 +70,46 @@ async def measure(stand: Stand, pids: dict[str, int], say: Callable[[str], None]
     }
 
 
-async def terminal_to_ledger_ms(stand: Stand) -> dict[str, float]:
-    """From the commit that made a trade terminal to the commit that posted it, by the rows' own times."""
-    told = await _rows(
-        stand, "trade", "SELECT event_id, created_at FROM outbox WHERE topic = 'pools.trade.terminal.v1'"
-    )
-    posted = await _rows(stand, "ledger", "SELECT event_id, created_at FROM transactions")
-    ends = {row["event_id"]: row["created_at"] for row in posted}
-    waits = sorted(
-        (ends[row["event_id"]] - row["created_at"]).total_seconds() * 1000 for row in told if row["event_id"] in ends
-    )
-    return {"p50": round(median(waits), 2), "p99": round(waits[int(len(waits) * 0.99)], 2), "events": len(waits)}
+async def terminal_to_ledger_ms(stand: Stand, count: int = 60) -> dict[str, float]:
+    """From the commit that made a trade terminal to the commit that posted it, one journey at a time.
+
+    By PostgreSQL's own commit timestamps, which the stand turns on.
+    """
+    trades = list(await _accept(stand, count, in_flight=1))
+
+    async def posted() -> bool:
+        return len(await _commits(stand, "ledger", _POSTED, trades)) == count
+
+    await eventually(posted, "every trade is posted", seconds=60)
+    terminal = await _commits(stand, "trade", _TERMINAL, trades)
+    ends = await _commits(stand, "ledger", _POSTED, trades)
+    waits = sorted((ends[trade] - at).total_seconds() * 1000 for trade, at in terminal.items())
+    return {"p50": round(median(waits), 2), "p95": round(waits[int(len(waits) * 0.95)], 2), "events": len(waits)}
 
 
-async def one_at_a_time(stand: Stand, count: int = 60) -> None:
-    """Journeys without company, for the time a hop takes when nothing queues."""
-    receiver = Receiver()
-    runner = await receiver.start()
+_TERMINAL = """
+SELECT trade_id, pg_xact_commit_timestamp(xmin) AS committed_at FROM transitions
+WHERE number = 1 AND trade_id = ANY($1::text[])
+"""
+_POSTED = (
+    "SELECT trade_id, pg_xact_commit_timestamp(xmin) AS committed_at FROM transactions WHERE trade_id = ANY($1::text[])"
+)
+
+
+async def _commits(stand: Stand, database: str, query: str, trades: list[str]) -> dict[str, datetime]:
+    connection = await asyncpg.connect(stand.addresses["adminDatabases"][database])
     try:
-        await _run(stand, receiver, count, in_flight=1, wait_for_webhook=False)
+        return {row["trade_id"]: row["committed_at"] for row in await connection.fetch(query, trades)}
     finally:
-        await runner.cleanup()
+        await connection.close()
 
 
-async def _run(
-    stand: Stand, receiver: Receiver, count: int, *, in_flight: int = IN_FLIGHT, wait_for_webhook: bool = True
-) -> None:
+async def _run(stand: Stand, receiver: Receiver, count: int) -> None:
+    trades = await _accept(stand, count, in_flight=IN_FLIGHT)
+    await eventually(lambda: trades <= receiver.trades, "every partner was told", seconds=120)
+
+
+async def _accept(stand: Stand, count: int, *, in_flight: int) -> set[str]:
     numbers = iter(range(count))
     trades: set[str] = set()
 
@@ -106,8 +121,7 @@ async def _run(
             trades.add(await stand.transact(quote_id))
 
     await asyncio.gather(*(caller() for _ in range(in_flight)))
-    if wait_for_webhook:
-        await eventually(lambda: trades <= receiver.trades, "every partner was told", seconds=120)
+    return trades
 
 
 async def _subscribe(stand: Stand, url: str) -> None:
@@ -117,11 +131,3 @@ async def _subscribe(stand: Stand, url: str) -> None:
             await admin.CreateWebhookEndpoint(
                 admin_pb2.CreateWebhookEndpointRequest(organization_id=partner.organization_id, url=url)
             )
-
-
-async def _rows(stand: Stand, database: str, query: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stand.addresses["adminDatabases"][database])
-    try:
-        return list(await connection.fetch(query))
-    finally:
-        await connection.close()

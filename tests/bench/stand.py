@@ -114,6 +114,7 @@ class Stand:
 async def stand() -> AsyncIterator[Stand]:
     """Starts a stack of its own in a temporary directory, provisions it, and takes it down again."""
     with tempfile.TemporaryDirectory(prefix="pools-bench-") as directory:
+        await _note_commit_times(Path(directory))
         stack = Stack(Path(directory))
         addresses = await stack.start()
         try:
@@ -144,6 +145,18 @@ async def floor(database_url: str) -> AsyncIterator[Any]:
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _note_commit_times(directory: Path) -> None:
+    """PostgreSQL notes when each transaction committed; it takes a restart to begin with it."""
+    stack = Stack(directory)
+    await stack.start()
+    try:
+        connection = await asyncpg.connect(stack.postgres.url())
+        await connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        await connection.close()
+    finally:
+        await stack.stop()
 
 
 async def _let_quotes_live(admin_url: str) -> None:
