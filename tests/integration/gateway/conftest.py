@@ -13,28 +13,28 @@ from tests.integration.gateway.house import RunningGateway, publish_rates, start
 from tests.integration.gateway.neighbours import House, start_house
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def bootstrap(kafka: Kafka) -> str:
     """The broker's address, with every topic made."""
     await ensure_topics(kafka.bootstrap, "test")
     return kafka.bootstrap
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def alone(postgres: RunningPostgres) -> AsyncIterator[RunningGateway]:
     """A gateway without colleagues, that takes no events."""
     async with AsyncExitStack() as stack:
         yield await start_gateway(stack, postgres)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A partner's HTTP client."""
     async with httpx.AsyncClient(timeout=10) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def standing_house(postgres: RunningPostgres, bootstrap: str, http: httpx.AsyncClient) -> AsyncIterator[House]:
     """All five services, on the broker."""
     async with AsyncExitStack() as stack:

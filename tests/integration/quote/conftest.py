@@ -27,7 +27,7 @@ DELETE FROM pool_tiers; DELETE FROM pools;
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def quote_databases(postgres: RunningPostgres) -> AsyncIterator[tuple[str, Database, Database]]:
     """The runtime role's address, and the database as that role and as the superuser see it."""
     url = await postgres.fresh_database("quote")

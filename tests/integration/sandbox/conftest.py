@@ -38,19 +38,19 @@ from trade.outbound.events import TradeEvents
 __all__ = ["plain_log_lines"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def broker(kafka: Kafka) -> str:
     await ensure_topics(kafka.bootstrap, "test")
     return kafka.bootstrap
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def desk(postgres: RunningPostgres) -> AsyncIterator[TradeDesk]:
     """The trade service, without a broker: its reserved trades are announced by the test."""
     desk = await open_trade_desk(await postgres.fresh_database("trade"))
@@ -58,7 +58,7 @@ async def desk(postgres: RunningPostgres) -> AsyncIterator[TradeDesk]:
     await close_trade_desk(desk)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def door(postgres: RunningPostgres, session: aiohttp.ClientSession, desk: TradeDesk) -> AsyncIterator[Door]:
     """Webhook-ingest, which knows the sandbox as settlement provider and bank."""
     door = await open_door(await postgres.fresh_database("webhook_ingest"), session, trade_address=desk.address)

@@ -23,7 +23,7 @@ from tests.integration.webhook_ingest.ledger_desk import LedgerDesk, close_ledge
 OpenDoor = Callable[..., Awaitable[Door]]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def plain_log_lines() -> None:
     """Without it structlog would draw every traceback with all the values in it, which takes minutes of a loop."""
     structlog.configure(
@@ -35,13 +35,13 @@ def plain_log_lines() -> None:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         yield session
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def desk(postgres: RunningPostgres) -> AsyncIterator[TradeDesk]:
     """The trade service."""
     desk = await open_trade_desk(await postgres.fresh_database("trade"))
@@ -49,7 +49,7 @@ async def desk(postgres: RunningPostgres) -> AsyncIterator[TradeDesk]:
     await close_trade_desk(desk)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def ledger(postgres: RunningPostgres) -> AsyncIterator[LedgerDesk]:
     """The ledger, without a broker: it knows references and hears of nothing."""
     ledger = await open_ledger_desk(await postgres.fresh_database("ledger"))
@@ -57,7 +57,7 @@ async def ledger(postgres: RunningPostgres) -> AsyncIterator[LedgerDesk]:
     await close_ledger_desk(ledger)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def door(
     postgres: RunningPostgres, session: aiohttp.ClientSession, desk: TradeDesk, ledger: LedgerDesk
 ) -> AsyncIterator[Door]:

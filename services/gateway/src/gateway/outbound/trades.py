@@ -42,8 +42,10 @@ class TradeClient:
     def __init__(self, stub: trade_pb2_grpc.TradeServiceAsyncStub, mode: str) -> None:
         self._stub = stub
         self._mode = MODES[mode]
+        # Two, since a transact passes four processes one after the other: while one batch waits in the last, another is
+        # in the first. Measured with 256 in flight: one 1,231 a second, two 1,512, four 1,548 and fewer with 64.
         self._transact: BatchRpc[Acceptance, tuple[types_pb2.Trade, bool]] = BatchRpc(
-            "TransactQuotes", self._ask_transact, repeatable=True
+            "TransactQuotes", self._ask_transact, repeatable=True, in_flight_max=2
         )
         self._by_quote: BatchRpc[_Wanted, types_pb2.Trade] = BatchRpc(
             "GetTransactions", self._ask_by_quote, repeatable=True
