@@ -21,6 +21,7 @@ from ledger.domain.events import (
     check_trade,
 )
 from poolkit.errors import InvalidRequest
+from poolkit.kafka import PAYIN_ALLOCATED, PAYIN_CREDITED, TRADE_TERMINAL, TREASURY_MOVED
 from pools.events.v1 import events_pb2
 from pools.types.v1 import types_pb2
 
@@ -158,8 +159,8 @@ def _positive(amount: types_pb2.Money) -> int:
 
 
 _READERS: Final[dict[str, Callable[[bytes], tuple[events_pb2.EventHeader, Cause]]]] = {
-    "pools.trade.terminal.v1": _trade_terminal,
-    "pools.payin.credited.v1": _payin_credited,
-    "pools.payin.allocated.v1": _payin_allocated,
-    "pools.treasury.moved.v1": _treasury_moved,
+    TRADE_TERMINAL: _trade_terminal,
+    PAYIN_CREDITED: _payin_credited,
+    PAYIN_ALLOCATED: _payin_allocated,
+    TREASURY_MOVED: _treasury_moved,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from poolkit.ids import event_id
+from poolkit.kafka import TRADE_RESERVED, TRADE_TERMINAL
 from poolkit.outbox import OutboxEvent
 from poolkit.rpc.convert import MODES, from_time
 from pools.events.v1 import events_pb2
@@ -12,9 +13,6 @@ from pools.types.v1 import types_pb2
 from trade.domain.lifecycle import Transition
 from trade.domain.trade import Trade
 from trade.outbound.views import trade_message
-
-RESERVED_TOPIC = "pools.trade.reserved.v1"
-TERMINAL_TOPIC = "pools.trade.terminal.v1"
 
 
 class TradeEvents:
@@ -29,7 +27,7 @@ class TradeEvents:
         payload = events_pb2.TradeReserved(header=header, trade=trade_message(trade)).SerializeToString(
             deterministic=True
         )
-        return _outbox_event(RESERVED_TOPIC, header, traceparent, payload, trade.created_at)
+        return _outbox_event(TRADE_RESERVED, header, traceparent, payload, trade.created_at)
 
     def terminal(self, transition: Transition) -> OutboxEvent:
         """The event everyone acts on who gives back, posts or tells."""
@@ -46,7 +44,7 @@ class TradeEvents:
             webhook_id=report.webhook_id,
         )
         return _outbox_event(
-            TERMINAL_TOPIC, header, report.traceparent, message.SerializeToString(deterministic=True), trade.updated_at
+            TRADE_TERMINAL, header, report.traceparent, message.SerializeToString(deterministic=True), trade.updated_at
         )
 
     def _header(self, trade: Trade, moment: datetime) -> events_pb2.EventHeader:
