@@ -1,6 +1,7 @@
 """The floor: a bare one-method grpc.aio server that does one `INSERT … COMMIT` a call, and nothing else.
 
-What the transact path is compared with: the same client, the same message, the same PostgreSQL, the same event loop.
+What the transact path is compared with: the same client, the same message, the same PostgreSQL, the same event loop,
+and gRPC as it comes.
 `python -m tests.bench.floor DATABASE_URL PORT` serves until it is terminated.
 """
 

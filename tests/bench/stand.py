@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,16 @@ class Stand:
     http: aiohttp.ClientSession
     owner_of: dict[str, Partner] = field(default_factory=dict)
     """Whose each quote is."""
+
+    @contextlib.contextmanager
+    def sandbox_standing_still(self) -> Iterator[None]:
+        """Stops the sandbox for some seconds; more than six cost it its place in the consumer group."""
+        sandbox = self.stack.part("sandbox").process
+        sandbox.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            sandbox.send(signal.SIGCONT)
 
     async def make_quotes(self, count: int, *, destination: str = STUCK, in_flight: int = 128) -> list[str]:
         """Firm quotes, spread over the partners."""
@@ -133,7 +145,11 @@ async def floor(database_url: str) -> AsyncIterator[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.floor", database_url, str(port))
+    # Bare: gRPC as it comes, without what poolkit sets for it.
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.floor", database_url, str(port), env=bare
+    )
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             await asyncio.wait_for(channel.channel_ready(), 20)

@@ -8,7 +8,7 @@ import pytest
 
 from poolkit.batching import Batcher
 from poolkit.database_errors import Contended
-from poolkit.errors import Internal, InvalidRequest, Overloaded, QuoteExpired, Unavailable
+from poolkit.errors import DeadlineExceeded, Internal, InvalidRequest, Overloaded, QuoteExpired, Unavailable
 from tests.waiting import eventually
 
 
@@ -86,6 +86,35 @@ async def test_batches_are_capped_and_as_many_in_flight_as_allowed() -> None:
     writer.gate.set()
     assert await outcomes(tasks) == [item * 2 for item in range(35)]
     assert [len(batch) for batch in writer.batches] == [10, 10, 10, 5]
+
+
+async def test_a_further_batch_begins_once_it_is_as_large_as_those_under_way() -> None:
+    """Many small batches side by side would cost more than they win: each pays for its own round trips."""
+    writer = Writer()
+    writer.gate.clear()
+    batcher = Batcher[int, int]("even", writer, in_flight_max=2)
+    tasks = await begin(batcher, range(8))
+    await eventually(lambda: len(writer.batches) == 1, "the first batch in flight")
+    tasks += await begin(batcher, range(8, 15))
+    assert len(writer.batches) == 1
+    tasks += await begin(batcher, range(15, 16))
+    await eventually(lambda: len(writer.batches) == 2, "as many wait as are being written")
+    tasks += await begin(batcher, range(16, 18))
+    writer.gate.set()
+    assert await outcomes(tasks) == [item * 2 for item in range(18)]
+    assert [len(batch) for batch in writer.batches] == [8, 8, 2]
+
+
+async def test_a_caller_is_told_when_its_time_is_up_and_the_others_get_their_answers() -> None:
+    writer = Writer()
+    writer.gate.clear()
+    batcher = Batcher[int, int]("late", writer)
+    patient = asyncio.create_task(batcher.submit(1))
+    with pytest.raises(DeadlineExceeded):
+        await batcher.submit(2, seconds_max=0.01)
+    writer.gate.set()
+    assert await patient == 2
+    assert await batcher.submit(3, seconds_max=5.0) == 6
 
 
 async def test_one_batch_is_in_flight_by_default() -> None:

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Gauge, Histogram
 
 from poolkit.database_errors import Contended
-from poolkit.errors import Internal, Overloaded, Unavailable
+from poolkit.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
 
 I = TypeVar("I")  # noqa: E741 - item in, answer out
 A = TypeVar("A")
@@ -56,6 +56,7 @@ class Batcher(Generic[I, A]):
         self._in_flight_max = in_flight_max
         self._queue: deque[tuple[I, asyncio.Future[A]]] = deque()
         self._writing = 0
+        self._items_in_flight = 0
         self._writers: set[asyncio.Task[None]] = set()
         self._draining = False
         # Whoever happens to be first must not lend its request id and trace to everyone's batch.
@@ -63,8 +64,12 @@ class Batcher(Generic[I, A]):
         self._observe_size = _BATCH_SIZE.labels(name).observe
         _QUEUE_DEPTH.labels(name).set_function(self._queue.__len__)
 
-    async def submit(self, item: I) -> A:
-        """Answers the item, or raises what `write` answered for it. Raises Overloaded, Unavailable."""
+    async def submit(self, item: I, *, seconds_max: float | None = None) -> A:
+        """Answers the item, or raises what `write` answered for it.
+
+        Raises Overloaded, Unavailable, and DeadlineExceeded when there is no answer within `seconds_max`; the item may
+        still be written.
+        """
         queue = self._queue
         if len(queue) >= self._queue_max:
             raise Overloaded
@@ -73,19 +78,32 @@ class Batcher(Generic[I, A]):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[A] = loop.create_future()
         queue.append((item, answer))
-        if self._writing < self._in_flight_max:
+        if self._worth_another_batch():
             # The task starts in the next turn of the loop: whoever is ready in this one comes along for free.
             self._writing += 1
             writer = loop.create_task(self._write_until_empty(), context=self._context.copy())
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
-        return await answer
+        if seconds_max is None:
+            return await answer
+        # A timer of the loop itself, which costs a tenth of `asyncio.timeout`.
+        timer = loop.call_later(seconds_max, _expire, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
 
     async def drain(self) -> None:
         """Refuses new items from now on and returns when all that were accepted are answered."""
         self._draining = True
         while self._writers:
             await asyncio.wait(self._writers)
+
+    def _worth_another_batch(self) -> bool:
+        """Whether what waits shall be written beside what is being written: once it is as much as each of those."""
+        if self._writing == 0:
+            return True
+        return self._writing < self._in_flight_max and len(self._queue) * self._writing >= self._items_in_flight
 
     async def _write_until_empty(self) -> None:
         batch: Entries[I, A] = []
@@ -94,7 +112,16 @@ class Batcher(Generic[I, A]):
                 batch = self._take_batch()
                 if batch:
                     self._observe_size(len(batch))
-                    await self._write_batch(batch)
+                    self._items_in_flight += len(batch)
+                    try:
+                        await self._write_batch(batch)
+                    finally:
+                        self._items_in_flight -= len(batch)
+                self._writing -= 1
+                another = self._worth_another_batch()
+                self._writing += 1
+                if not another:
+                    break
         except BaseException as exc:
             # Only the end of the process cancels a writer. Nobody may be left waiting for an answer.
             _fail([*batch, *self._queue], exc)
@@ -147,6 +174,11 @@ class Batcher(Generic[I, A]):
                 # The others would each wait for the same connection in vain.
                 _fail(batch[position + 1 :], error)
                 return
+
+
+def _expire(answer: asyncio.Future[A]) -> None:
+    if not answer.done():
+        answer.set_exception(DeadlineExceeded())
 
 
 def _is_wall(error: Exception) -> bool:

@@ -85,12 +85,13 @@ class RpcServer:
 
     async def start(self) -> int:
         """Begins to listen and answers the port, also when 0 was asked for. Raises OSError when the port is taken."""
+        # First, since gRPC asks one after the other whose a call is.
+        self._server.add_generic_rpc_handlers((_Routes(self._methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
         names = [*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
             reflection.aio.ReflectionServicer(names), self._server
         )
-        self._server.add_generic_rpc_handlers((_Routes(self._methods),))
         try:
             if self._credentials is None:
                 self.port = self._server.add_insecure_port(self.listen)

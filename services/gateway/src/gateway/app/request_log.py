@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 BATCH_SIZE_MAX: Final = 1_000
 # Larger batches cost less a row; a search for a call made this long ago may still miss it.
-GATHER_SECONDS: Final = 0.05
+GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = 0.5
 REFUSALS_MAX: Final = 3
 """Tries of one row that the database refuses, before it is given up so that the others get past it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -44,11 +43,7 @@ class BatchRpc(Generic[I, A]):
 
     async def __call__(self, item: I) -> A:
         """The item's answer; raises its refusal. DeadlineExceeded and Unavailable leave the outcome unknown."""
-        try:
-            async with asyncio.timeout(item.context.remaining()):
-                return await self._batcher.submit(item)
-        except TimeoutError:
-            raise DeadlineExceeded from None
+        return await self._batcher.submit(item, seconds_max=item.context.remaining())
 
     async def drain(self) -> None:
         """Returns when all that were accepted are answered."""

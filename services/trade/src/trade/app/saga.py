@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -33,10 +33,11 @@ from poolkit.errors import (
     Unavailable,
     VelocityExceeded,
 )
+from poolkit.outbox import OutboxEvent
 from trade.app import steps
 from trade.app.ports import Events, Holds, Quotes
-from trade.domain.intent import Attempt, IntentState
-from trade.domain.trade import Status, Terms, Trade
+from trade.domain.intent import Attempt, IntentState, reserved_trade
+from trade.domain.trade import Terms, Trade
 from trade.domain.velocity import Candidate, exceeding
 from trade.store import intents
 from trade.store.reserving import reserve
@@ -49,6 +50,8 @@ log = structlog.get_logger(__name__)
 DRIVE_SECONDS_MAX: Final = 5.0
 """How long one driver works on its attempts; recovery takes over what it leaves."""
 _RETRY_SECONDS: Final = 0.05
+_TURNS_TO_LEAVE: Final = 2
+"""Turns of the loop in which a question is written, and sent."""
 _FINAL: Final = (
     NotFound,
     QuoteConsumed,
@@ -70,6 +73,14 @@ class _Decline:
     attempt: Attempt
     error: DomainError
     held: bool
+
+
+class _Draft(NamedTuple):
+    """What an attempt will be once it is reserved."""
+
+    attempt: Attempt
+    trade: Trade
+    event: OutboxEvent
 
 
 class Saga:
@@ -128,61 +139,63 @@ class Saga:
 
     async def _hold(
         self, consumed: Sequence[tuple[Attempt, Terms]], until: float, answers: Answers
-    ) -> tuple[list[tuple[Attempt, Terms]], list[_Decline]]:
+    ) -> tuple[list[_Draft], list[_Decline]]:
         wanting = [pair for pair in consumed if pair[1].hold_currency]
-        held = [pair for pair in consumed if not pair[1].hold_currency]
+        asking = asyncio.create_task(self._place(wanting, until))
+        for _ in range(_TURNS_TO_LEAVE):
+            await asyncio.sleep(0)
+        # While the ledger thinks, what its yes will write is made ready.
+        drafts = {attempt.trade_id: self._draft(attempt, terms) for attempt, terms in consumed}
+        results = await asking
+        held = [drafts[attempt.trade_id] for attempt, terms in consumed if not terms.hold_currency]
         declined: list[_Decline] = []
-        if not wanting:
-            return held, declined
-        results = await _ask(lambda seconds: self._holds.place(wanting, seconds), until)
         if isinstance(results, DomainError):
             answers.update((attempt.trade_id, results) for attempt, _ in wanting)
             return held, declined
-        for (attempt, terms), result in zip(wanting, results, strict=True):
+        for (attempt, _), result in zip(wanting, results, strict=True):
             if result is None:
-                held.append((attempt, terms))
+                held.append(drafts[attempt.trade_id])
             elif isinstance(result, _FINAL):
                 declined.append(_Decline(attempt, result, held=False))
             else:
                 answers[attempt.trade_id] = _unknown(result)
         return held, declined
 
-    async def _reserve(self, held: Sequence[tuple[Attempt, Terms]], answers: Answers) -> list[_Decline]:
+    async def _place(
+        self, wanting: Sequence[tuple[Attempt, Terms]], until: float
+    ) -> Sequence[DomainError | None] | DomainError:
+        return await _ask(lambda seconds: self._holds.place(wanting, seconds), until) if wanting else ()
+
+    def _draft(self, attempt: Attempt, terms: Terms) -> _Draft:
+        trade = reserved_trade(attempt, terms)
+        return _Draft(attempt, trade, self._events.reserved(trade, attempt.request.traceparent))
+
+    async def _reserve(self, held: Sequence[_Draft], answers: Answers) -> list[_Decline]:
         """Writes the trades in one transaction; answers the attempts that are over their organization's cap."""
         try:
-            if any(attempt.request.notional_caps for attempt, _ in held):
+            if any(draft.attempt.request.notional_caps for draft in held):
                 async with self._database.transaction() as unit:
                     over = await self._over_cap(unit, held)
-                    trades, reserved = await self._write(unit, _those(held, over, wanted=False))
+                    within = _those(held, over, wanted=False)
+                    reserved = await _write(unit, within)
                     await unit.commit()
             else:
-                over = [False] * len(held)
-                trades, reserved = await self._write(self._database, held)
+                over, within = [False] * len(held), list(held)
+                reserved = await _write(self._database, within)
         except DomainError as error:
-            answers.update((attempt.trade_id, _unknown(error)) for attempt, _ in held)
+            answers.update((draft.attempt.trade_id, _unknown(error)) for draft in held)
             return []
         answers.update(
-            (trade.trade_id, trade if trade.trade_id in reserved else IdempotencyInProgress()) for trade in trades
+            (trade.trade_id, trade if trade.trade_id in reserved else IdempotencyInProgress()) for _, trade, _ in within
         )
-        return [_Decline(attempt, VelocityExceeded(), held=True) for attempt, _ in _those(held, over, wanted=True)]
+        return [_Decline(draft.attempt, VelocityExceeded(), held=True) for draft in _those(held, over, wanted=True)]
 
-    async def _write(
-        self, target: Database | Unit, within: Sequence[tuple[Attempt, Terms]]
-    ) -> tuple[list[Trade], set[str]]:
-        """The trades to be, and which of them came to be: another driver may hold a newer claim on the others."""
-        trades = [_reserved_trade(attempt, terms) for attempt, terms in within]
-        events = [
-            self._events.reserved(trade, attempt.request.traceparent)
-            for trade, (attempt, _) in zip(trades, within, strict=True)
-        ]
-        attempts = [attempt for attempt, _ in within]
-        return trades, await reserve(target, attempts, trades, events) if trades else set()
-
-    async def _over_cap(self, unit: Unit, held: Sequence[tuple[Attempt, Terms]]) -> list[bool]:
-        capped = {attempt.request.organization_id for attempt, _ in held if attempt.request.notional_caps}
+    async def _over_cap(self, unit: Unit, held: Sequence[_Draft]) -> list[bool]:
+        capped = {draft.attempt.request.organization_id for draft in held if draft.attempt.request.notional_caps}
         used = await used_notional(unit, capped)
         candidates = []
-        for attempt, terms in held:
+        for attempt, trade, _ in held:
+            terms = trade.terms
             cap = attempt.request.notional_caps.get(terms.fiat_currency)
             candidates.append(
                 Candidate(
@@ -274,22 +287,13 @@ def _unknown(error: DomainError) -> DomainError:
     return error if isinstance(error, (Unavailable, DeadlineExceeded)) else Unavailable()
 
 
-def _those(held: Sequence[tuple[Attempt, Terms]], over: Sequence[bool], *, wanted: bool) -> list[tuple[Attempt, Terms]]:
-    return [pair for pair, is_over in zip(held, over, strict=True) if is_over is wanted]
+def _those(held: Sequence[_Draft], over: Sequence[bool], *, wanted: bool) -> list[_Draft]:
+    return [draft for draft, is_over in zip(held, over, strict=True) if is_over is wanted]
 
 
-def _reserved_trade(attempt: Attempt, terms: Terms) -> Trade:
-    request = attempt.request
-    if attempt.claimed_at is None:
-        raise ValueError("an attempt is driven only once it is stored")
-    return Trade(
-        trade_id=attempt.trade_id,
-        organization_id=request.organization_id,
-        quote_id=request.quote_id,
-        pool_id=request.pool_id,
-        terms=terms,
-        status=Status.RESERVED,
-        request_id=request.request_id,
-        created_at=attempt.claimed_at,
-        updated_at=attempt.claimed_at,
-    )
+async def _write(target: Database | Unit, drafts: Sequence[_Draft]) -> set[str]:
+    """Which of them came to be trades: another driver may hold a newer claim on the others."""
+    if not drafts:
+        return set()
+    attempts, trades, events = zip(*drafts, strict=True)
+    return await reserve(target, attempts, trades, events)

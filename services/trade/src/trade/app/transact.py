@@ -80,6 +80,9 @@ class TransactQuotes:
                 if attempt.trade_id in begun
             }
             rest = {index: request for index, request in waiting.items() if index not in new}
+            if not rest:
+                await self._drive(new, answers)
+                return
             # Repeats are answered while the new ones are driven: neither waits for the other.
             _, waiting = await asyncio.gather(self._drive(new, answers), self._answer_repeats(rest, answers))
             if not waiting:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from poolkit.errors import DomainError, IdempotencyConflict, IdempotencyInProgress, NotFound
+from trade.domain.trade import Status, Terms, Trade
 
 
 class IntentState(StrEnum):
@@ -100,3 +101,21 @@ def answer_repeat(
             return NotFound(resource="quote")
         return Replay(by_quote.trade_id, binds_key=True)
     return None
+
+
+def reserved_trade(attempt: Attempt, terms: Terms) -> Trade:
+    """The trade that an attempt becomes with the quote's terms; it is as old as the attempt's claim."""
+    request = attempt.request
+    if attempt.claimed_at is None:
+        raise ValueError("an attempt is driven only once it is stored")
+    return Trade(
+        trade_id=attempt.trade_id,
+        organization_id=request.organization_id,
+        quote_id=request.quote_id,
+        pool_id=request.pool_id,
+        terms=terms,
+        status=Status.RESERVED,
+        request_id=request.request_id,
+        created_at=attempt.claimed_at,
+        updated_at=attempt.claimed_at,
+    )
