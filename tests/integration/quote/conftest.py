@@ -1,21 +1,23 @@
 """A quote database for the session, emptied and seeded anew for each test: that takes a tenth of making another."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from poolkit.database import Database
 from poolkit.rpc.channels import open_channel
+from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.server import RpcServer
 from pools.quote.v1 import quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.quote import QuoteClient
 from quote.api.admin_service import QuoteAdminService
-from quote.api.journey_service import JourneyService
 from quote.api.quote_service import QuoteService
 from quote.app.quote_maker import QuoteMaker
 from quote.app.seed_pools import seed_pools
 from quote.outbound.events import TreasuryEvents
+from quote.store import journey
 from tests.integration.databases import RunningPostgres
 from tests.integration.quote.desk import Desk
 
@@ -55,7 +57,10 @@ async def client(desk: Desk) -> AsyncIterator[QuoteClient]:
     service = QuoteService(desk.database, QuoteMaker(desk.database, "test"), "test")
     server.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, service)
     server.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
-    server.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(desk.database))
+    server.add(
+        journey_pb2_grpc.add_JourneyServiceServicer_to_server,
+        JourneyService("quote", partial(journey.find, desk.database)),
+    )
     channel = open_channel(f"127.0.0.1:{await server.start()}", "test")
     yield QuoteClient(channel)
     await channel.close()

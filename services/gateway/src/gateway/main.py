@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.api.admin_rpc import AdminService
 from gateway.api.edge import Edge
-from gateway.api.journey_rpc import JourneyService, SupportService, own_records
+from gateway.api.journey_rpc import SupportService
 from gateway.api.operations import partner_operations
 from gateway.api.partner_rpc import add_partner_service
 from gateway.api.rest import rest_app
@@ -27,10 +27,12 @@ from gateway.outbound.quotes import QuoteClient
 from gateway.outbound.trades import TradeClient
 from gateway.outbound.webhooks import WebhookPoster
 from gateway.settings import GatewaySettings
+from gateway.store import journey
 from gateway.store.access import CHANGED_CHANNEL, look_up_key
 from gateway.store.request_log import insert_calls
 from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_TERMINAL
+from poolkit.rpc.journey import JourneyService
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.gateway.v1 import admin_pb2_grpc
@@ -55,8 +57,9 @@ class Colleagues:
         self.quotes = QuoteClient(quote.quote, mode)
         self.trades = TradeClient(trade.trade, mode)
         self.ledger = LedgerClient(ledger.ledger)
+        self.own_journeys = JourneyService("gateway", functools.partial(journey.find, runtime.database))
         self.owners: list[Owner] = [
-            OwnRecords("gateway", functools.partial(own_records, runtime.database)),
+            OwnRecords("gateway", self.own_journeys.records),
             RemoteOwner("quote", quote.journey),
             RemoteOwner("trade", trade.journey),
             RemoteOwner("webhook-ingest", webhook_ingest.journey),
@@ -116,7 +119,7 @@ def build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues
     support = SupportService(colleagues.owners, quotes=colleagues.quotes, trades=colleagues.trades, mode=mode)
     runtime.rpc.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, database, mode))
     runtime.rpc.add(admin_pb2_grpc.add_SupportServiceServicer_to_server, support)
-    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, colleagues.own_journeys)
 
 
 def build_webhooks(runtime: Runtime[GatewaySettings]) -> None:

@@ -1,17 +1,19 @@
 """Owns the wiring of the ledger service: what it is made of, and what calls what."""
 
+from functools import partial
 from pathlib import Path
 
 from ledger.api.admin_service import LedgerAdminService
 from ledger.api.decode import decoder
 from ledger.api.event_handler import TOPICS, EventHandler
-from ledger.api.journey_service import JourneyService
 from ledger.api.ledger_service import LedgerService
 from ledger.app.account_directory import AccountDirectory
 from ledger.app.apply_events import ApplyEvents
+from ledger.app.find_records import find_records
 from ledger.app.place_holds import PlaceHolds
 from ledger.settings import LedgerSettings
 from poolkit.inbox import EventConsumer
+from poolkit.rpc.journey import JourneyService
 from poolkit.service import Runtime, main
 from pools.ledger.v1 import ledger_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
@@ -27,7 +29,8 @@ async def build(runtime: Runtime[LedgerSettings]) -> None:
     service = LedgerService(database, PlaceHolds(database, directory), mode=mode)
     rpc.add(ledger_pb2_grpc.add_LedgerServiceServicer_to_server, service)
     rpc.add(ledger_pb2_grpc.add_LedgerAdminServiceServicer_to_server, LedgerAdminService(database))
-    rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+    journeys = JourneyService("ledger", partial(find_records, database))
+    rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
 
     decode = decoder(mode)
     handler = EventHandler(database, ApplyEvents(database, directory, decode), decode)

@@ -1,16 +1,17 @@
 """Owns the wiring of the quote service: what it is made of, and what calls what."""
 
+from functools import partial
 from pathlib import Path
 
 from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_TERMINAL
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
+from poolkit.rpc.journey import JourneyService
 from poolkit.service import Runtime, main
 from pools.quote.v1 import quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from quote.api.admin_service import QuoteAdminService
-from quote.api.journey_service import JourneyService
 from quote.api.quote_service import QuoteService
 from quote.api.terminal_consumer import TerminalConsumer
 from quote.app.quote_maker import QuoteMaker
@@ -18,6 +19,7 @@ from quote.app.seed_pools import seed_pools
 from quote.app.sweep_quotes import sweep_forever
 from quote.outbound.events import TreasuryEvents
 from quote.settings import QuoteSettings
+from quote.store import journey
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
 
@@ -32,7 +34,8 @@ async def build(runtime: Runtime[QuoteSettings]) -> None:
     runtime.on_drain(maker.drain)
     runtime.rpc.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, QuoteService(database, maker, mode))
     runtime.rpc.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
-    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+    journeys = JourneyService("quote", partial(journey.find, database))
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
 
     sweeping = Lease(database, "sweep")
     runtime.add_loop("sweep", lambda: sweeping.run(lambda: sweep_forever(database, settings.sweep_interval_seconds)))

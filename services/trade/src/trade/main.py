@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
+from poolkit.rpc.journey import JourneyService
 from poolkit.service import Runtime, main
 from pools.trade.v1 import trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
-from trade.api.journey_service import JourneyService
 from trade.api.trade_service import TradeService
 from trade.app.recover import Recovery
 from trade.app.report import ReportSettlements
@@ -22,6 +23,7 @@ from trade.outbound.holds import HoldClient
 from trade.outbound.quotes import QuoteClient
 from trade.outbound.views import trade_message
 from trade.settings import TradeSettings
+from trade.store import journey
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
 LEASE_SECONDS = 2.0
@@ -44,7 +46,8 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
         mode=mode,
     )
     runtime.rpc.add(trade_pb2_grpc.add_TradeServiceServicer_to_server, service)
-    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+    journeys = JourneyService("trade", partial(journey.find, database))
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.on_drain(transact.drain)
 
     recovery = Recovery(database, saga, claim_seconds=settings.recovery_claim_seconds)

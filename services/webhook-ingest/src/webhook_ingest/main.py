@@ -1,9 +1,11 @@
 """Owns the wiring of the webhook-ingest service: what it is made of, and what calls what."""
 
+from functools import partial
 from pathlib import Path
 
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
+from poolkit.rpc.journey import JourneyService
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.types.v1 import journey_pb2_grpc
@@ -13,7 +15,6 @@ from pools_contracts.trade import TradeClient
 from webhook_ingest.api.admin import WebhookAdminService
 from webhook_ingest.api.bodies import read_event
 from webhook_ingest.api.http import application
-from webhook_ingest.api.journey import JourneyService
 from webhook_ingest.app.directory import SourceDirectory
 from webhook_ingest.app.intake import Intake
 from webhook_ingest.app.lanes import Lane
@@ -27,6 +28,7 @@ from webhook_ingest.outbound.events import PayinEvents
 from webhook_ingest.outbound.references import REFERENCES_MAX, FundingReferencesClient
 from webhook_ingest.outbound.settlements import SettlementsClient
 from webhook_ingest.settings import WebhookIngestSettings
+from webhook_ingest.store import journey
 from webhook_ingest.store.webhooks import PAYIN_LANE, REPORT_LANE
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
@@ -46,7 +48,8 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     runtime.add_http(application(intake), settings.webhook_listen, name="webhook")
     admin = WebhookAdminService(database, Sources(database, cipher, directory.forget), mode)
     runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
-    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, JourneyService(database))
+    journeys = JourneyService("webhook-ingest", partial(journey.find, database))
+    runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
 
     runtime.on_drain(intake.drain)
     for lane in lanes:

@@ -1,4 +1,4 @@
-"""The ways in for support: what this service knows of some ids, and the whole journey of one."""
+"""The way in for support: the whole journey of an id, across all services."""
 
 from __future__ import annotations
 
@@ -11,61 +11,17 @@ import structlog
 from gateway.app.journey import Owner, find_journey
 from gateway.app.ports import Quotes, Trades
 from gateway.app.product_record import ProductRecord, product_record
-from gateway.store import journey
 from poolkit.context import CallContext, current_request_id
-from poolkit.database import Database
 from poolkit.errors import InvalidRequest
-from poolkit.rpc.convert import from_time
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.gateway.v1 import admin_pb2, admin_pb2_grpc
-from pools.types.v1 import journey_pb2, journey_pb2_grpc, types_pb2
+from pools.types.v1 import types_pb2
 
 log = structlog.get_logger(__name__)
 
-SERVICE: Final = "gateway"
-IDS_MAX: Final = 100
-RECORDS_MAX: Final = 1000
 ID_LENGTH_MAX: Final = 255
 READ_SECONDS_MAX: Final = 2.0
-
-
-async def own_records(
-    database: Database, ids: Sequence[str], limit: int = RECORDS_MAX
-) -> list[types_pb2.JourneyRecord]:
-    """This service's rows as records, oldest first. Raises Unavailable."""
-    return [_record(row) for row in await journey.find(database, ids, limit)]
-
-
-def _record(row: journey.JourneyRow) -> types_pb2.JourneyRecord:
-    return types_pb2.JourneyRecord(
-        record_time=from_time(row.recorded_at),
-        service=SERVICE,
-        kind=row.kind,
-        record_id=row.record_id,
-        summary=row.summary,
-        ids={name: value for name, value in row.ids.items() if value},
-        facts={name: value for name, value in row.facts.items() if value},
-        traceparent=row.traceparent,
-    )
-
-
-class JourneyService(journey_pb2_grpc.JourneyServiceServicer):
-    """Tells what this service knows of some ids."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def FindRecords(  # noqa: N802 - the RPC's name
-        self, request: journey_pb2.FindRecordsRequest, context: Context
-    ) -> journey_pb2.FindRecordsResponse:
-        """A pure read, oldest first."""
-        if not 1 <= len(request.ids) <= IDS_MAX:
-            raise InvalidRequest(f"name 1 to {IDS_MAX} ids, not {len(request.ids)}.", field="ids")
-        if not 0 <= request.page_size <= RECORDS_MAX:
-            raise InvalidRequest(f"it must be 1 to {RECORDS_MAX}.", field="page_size")
-        records = await own_records(self._database, list(request.ids), request.page_size or RECORDS_MAX)
-        return journey_pb2.FindRecordsResponse(records=records)
 
 
 class SupportService(admin_pb2_grpc.SupportServiceServicer):

@@ -1,11 +1,10 @@
 """Finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from poolkit.database import Database, Record
+from poolkit.journey import JourneyRow
 
 _CALLS: Final = """
 SELECT * FROM request_log WHERE (writer_id, number) IN (
@@ -34,19 +33,6 @@ SELECT d.*, endpoint.url FROM deliveries d JOIN webhook_endpoints endpoint USING
 """
 
 _ATTEMPTS: Final = "SELECT * FROM delivery_attempts WHERE delivery_id = ANY ($1::text[])"
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyRow:
-    """One thing that happened, ready to be told. Empty ids and facts mean nothing and are left out when told."""
-
-    recorded_at: datetime
-    kind: str
-    record_id: str
-    summary: str
-    traceparent: str
-    ids: dict[str, str]
-    facts: dict[str, str]
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:

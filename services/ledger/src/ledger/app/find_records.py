@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from ledger.domain.events import FAILED, RELEASED, RETURNED, SETTLED, TRADE_EVENT_TYPE
 from ledger.domain.identities import TRADE, trade_of_hold, transaction_of_entry
 from ledger.store import journey
-from ledger.store.journey import JourneyRow
 from poolkit.database import Database
 from poolkit.ids import event_id
+from poolkit.journey import JourneyRow
 
 _TRADE_EVENTS = tuple(TRADE_EVENT_TYPE + status for status in (SETTLED, FAILED, RELEASED, RETURNED))
 

@@ -1,11 +1,11 @@
 """Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from ledger.domain.identities import entry_id, hold_id
 from poolkit.database import Database, Record
+from poolkit.journey import JourneyRow
 from poolkit.money import format_amount
 
 _HOLDS = """
@@ -51,18 +51,6 @@ SELECT * FROM (
     UNION SELECT * FROM exceptions WHERE trade_id = ANY ($1::text[]) AND trade_id <> ''
 ) AS found LIMIT $2
 """
-
-
-class JourneyRow(NamedTuple):
-    """One thing that happened, ready to be told. Empty ids and facts are left out when told."""
-
-    recorded_at: datetime
-    kind: str
-    record_id: str
-    summary: str
-    traceparent: str
-    ids: dict[str, str]
-    facts: dict[str, str]
 
 
 async def find_holds(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:

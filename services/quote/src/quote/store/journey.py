@@ -1,11 +1,11 @@
 """Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from poolkit.database import Database, Record
+from poolkit.journey import JourneyRow
 from poolkit.money import format_amount, format_decimal
 
 _QUOTE_IDS = """
@@ -42,19 +42,6 @@ JOIN outbox o ON o.event_id = m.event_id
 """
 
 _RATE_DIGITS: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyRow:
-    """One thing that happened, ready to be told. Empty ids and facts mean nothing and are left out when told."""
-
-    recorded_at: datetime
-    kind: str
-    record_id: str
-    summary: str
-    traceparent: str
-    ids: dict[str, str]
-    facts: dict[str, str]
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from poolkit.database import Database, Record
 from poolkit.ids import event_id
+from poolkit.journey import JourneyRow
 
 _TRADE_IDS = """
 SELECT trade_id FROM trades WHERE trade_id = ANY($1::text[])
@@ -38,19 +37,6 @@ FROM transitions n JOIN trades t USING (trade_id) WHERE n.trade_id = ANY($1::tex
 """
 _UNAPPLIED = "SELECT * FROM unapplied_reports WHERE trade_id = ANY($1::text[])"
 _EVENTS = "SELECT * FROM outbox WHERE event_id = ANY($1::text[])"
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyRow:
-    """One thing that happened, ready to be told. Empty ids and facts mean nothing and are left out when told."""
-
-    recorded_at: datetime
-    kind: str
-    record_id: str
-    summary: str
-    traceparent: str
-    ids: dict[str, str]
-    facts: dict[str, str]
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:

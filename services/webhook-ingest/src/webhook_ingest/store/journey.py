@@ -1,11 +1,10 @@
 """Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from poolkit.database import Database, Record
+from poolkit.journey import JourneyRow
 from poolkit.money import format_amount
 
 _WEBHOOK_IDS: Final = """
@@ -34,19 +33,6 @@ SELECT * FROM rejected_webhooks WHERE webhook_id = ANY ($1::text[])
 UNION SELECT * FROM rejected_webhooks WHERE request_id = ANY ($1::text[])
 LIMIT $2
 """
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyRow:
-    """One thing that happened, ready to be told. Empty ids and facts mean nothing and are left out when told."""
-
-    recorded_at: datetime
-    kind: str
-    record_id: str
-    summary: str
-    traceparent: str
-    ids: dict[str, str]
-    facts: dict[str, str]
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
