@@ -29,6 +29,31 @@ async def test_a_crashed_loop_is_begun_again() -> None:
     await loops.stop(1)
 
 
+async def test_a_cancellation_that_nobody_asked_of_the_loop_is_a_crash_like_any_other() -> None:
+    runs = asyncio.Queue[int]()
+    count = 0
+
+    async def loop() -> None:
+        nonlocal count
+        count += 1
+        runs.put_nowait(count)
+        if count == 1:
+            # What a library does whose own task was cancelled: the loop waits for it, and is told so.
+            other = asyncio.ensure_future(asyncio.Event().wait())
+            other.cancel()
+            await other
+        await asyncio.Event().wait()
+
+    loops = Loops()
+    loops.add("cancelled from within", loop)
+    loops.start()
+    async with asyncio.timeout(5):
+        assert [await runs.get() for _ in range(2)] == [1, 2]
+    async with asyncio.timeout(5):
+        await loops.stop(1)
+    assert runs.empty()
+
+
 async def test_stopping_cancels_and_waits_for_the_end() -> None:
     begun, ended = asyncio.Event(), []
 

@@ -18,6 +18,7 @@ from poolkit.errors import DeadlineExceeded, Overloaded, Unavailable
 from poolkit.group_reader import GroupReader, Records, Stalled, past
 from poolkit.kafka import Message, Producer, dead_letter_topic, topic
 from poolkit.received import PoisonEvent, ReceivedEvent, read_event
+from poolkit.supervision import is_being_cancelled
 from poolkit.telemetry.traceparent import is_sampled
 from poolkit.telemetry.tracing import batch_span, item_spans
 
@@ -102,7 +103,7 @@ class EventConsumer:
                 except (Exception, asyncio.CancelledError) as exc:
                     if self._stopping.is_set():
                         return
-                    if isinstance(exc, asyncio.CancelledError) and _is_being_cancelled():
+                    if isinstance(exc, asyncio.CancelledError) and is_being_cancelled():
                         raise
                     failures = failures + 1 if self._reader is None else 1
                     passing = isinstance(exc, KafkaError | Stalled | OSError)
@@ -253,9 +254,3 @@ class EventConsumer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(BACKOFF_SECONDS_MAX, 0.05 * 2.0 ** min(tries, 10))):
                 await self._stopping.wait()
-
-
-def _is_being_cancelled() -> bool:
-    """Whether someone wants this task to end; aiokafka lets cancellations of its own tasks out to its callers."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

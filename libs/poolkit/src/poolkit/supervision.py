@@ -18,6 +18,12 @@ HEALTHY_SECONDS: Final = 30.0
 log = structlog.get_logger(__name__)
 
 
+def is_being_cancelled() -> bool:
+    """Whether someone wants this task to end: libraries let cancellations of their own tasks out to their callers."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     clock = asyncio.get_running_loop().time
     backoff_seconds = BACKOFF_SECONDS_FIRST
@@ -25,7 +31,9 @@ async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:
         started = clock()
         try:
             await loop()
-        except Exception:
+        except (Exception, asyncio.CancelledError) as exc:
+            if isinstance(exc, asyncio.CancelledError) and is_being_cancelled():
+                raise
             LOOP_RESTARTS.labels(name).inc()
             if clock() - started > HEALTHY_SECONDS:
                 backoff_seconds = BACKOFF_SECONDS_FIRST
