@@ -5,13 +5,22 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from poolkit.database import Database, Record
+from poolkit.security import new_api_key
 from poolkit.telemetry.traceparent import is_valid
 from tests.integration.databases import RunningPostgres
 from tests.integration.gateway.calls import EDGES, Caller
 from tests.integration.gateway.house import RunningGateway, start_gateway
 from tests.waiting import eventually
+
+
+def security_events() -> float:
+    """How often a secret key came from a browser, as Prometheus reads it."""
+    value = REGISTRY.get_sample_value("pools_security_events_total", {"event": "secret_key_in_browser"})
+    assert value is not None, "it is there before the first one happens"
+    return value
 
 
 async def rows_of(database: Database, request_id: str, count: int) -> list[Record]:
@@ -56,14 +65,28 @@ async def test_unknown_paths_and_methods_leave_rows_too(alone: RunningGateway, h
         assert (row["operation"], row["outcome"], row["http_status"]) == ("", outcome, response.status_code)
 
 
-async def test_a_secret_key_from_a_browser_is_on_record_with_the_key_to_revoke(
+@pytest.mark.parametrize("edge", EDGES)
+async def test_a_secret_key_from_a_browser_is_counted_and_on_record_with_the_key_to_revoke(
+    alone: RunningGateway, http: httpx.AsyncClient, edge: str
+) -> None:
+    partner = await alone.new_partner()
+    before = security_events()
+    answer = await Caller(alone, http, edge, partner.secret_key).list_pools(origin="https://shop.example")
+    assert security_events() == before + 1
+    [row] = await rows_of(alone.database, answer.request_id, 1)
+    assert (row["outcome"], row["http_status"], row["edge"]) == ("secret_key_in_browser", 403, edge)
+    assert (row["organization_id"], row["key_label"]) == (partner.organization_id, "secret key")
+    assert row["key_id"].startswith("key_")
+
+
+async def test_a_key_in_a_browser_that_is_nobodys_is_no_security_event(
     alone: RunningGateway, http: httpx.AsyncClient
 ) -> None:
     partner = await alone.new_partner()
-    answer = await Caller(alone, http, "rest", partner.secret_key).list_pools(origin="https://shop.example")
-    [row] = await rows_of(alone.database, answer.request_id, 1)
-    assert row["outcome"] == "secret_key_in_browser"
-    assert row["key_id"].startswith("key_")
+    before = security_events()
+    for key in (new_api_key("sk", "test"), new_api_key("sk", "live"), partner.publishable_key):
+        await Caller(alone, http, "rest", key).list_pools(origin="https://shop.example")
+    assert security_events() == before
 
 
 async def test_no_row_holds_a_key(alone: RunningGateway, http: httpx.AsyncClient) -> None:

@@ -163,6 +163,7 @@ CREATE INDEX request_log_idempotency_key ON request_log (idempotency_key) WHERE 
 CREATE INDEX request_log_quote ON request_log (quote_id) WHERE quote_id IS NOT NULL;
 CREATE INDEX request_log_trade ON request_log (trade_id) WHERE trade_id IS NOT NULL;
 CREATE INDEX request_log_client_reference ON request_log (client_reference) WHERE client_reference IS NOT NULL;
+CREATE INDEX request_log_security_events ON request_log (created_at) WHERE outcome = 'secret_key_in_browser';
 """
 
 

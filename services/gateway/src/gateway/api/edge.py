@@ -32,6 +32,11 @@ _CALLS: Final = Counter(
     "Partner calls by operation, edge and outcome: `ok` or the reason",
     ["operation", "edge", "outcome"],
 )
+_SECURITY_EVENTS: Final = Counter(
+    "pools_security_events", "Calls that tell of a key in the wrong hands, by reason", ["event"]
+)
+# Seen at zero from the start: an alert on an increase would miss the first of a series that did not exist before.
+_SECRET_KEY_IN_BROWSER: Final = _SECURITY_EVENTS.labels(SecretKeyInBrowser.reason.code)
 
 Read = Callable[[Operation], Awaitable[tuple[str, Any]]]
 """Reads and decodes what the call brought: the id it is about, and the operation's request."""
@@ -105,6 +110,7 @@ class Edge:
         if refusal is None:
             return
         if isinstance(refusal, SecretKeyInBrowser) and call.principal is not None:
+            _SECRET_KEY_IN_BROWSER.inc()
             log.warning(
                 "security_event",
                 event_name=refusal.code,
