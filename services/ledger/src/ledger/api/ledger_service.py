@@ -17,13 +17,13 @@ from poolkit.context import CallContext
 from poolkit.database import Database
 from poolkit.errors import DomainError
 from poolkit.money import format_amount
+from poolkit.rpc.batches import answer_items, check_size, own_context
 from poolkit.rpc.convert import from_time, refusal
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import item_spans
 from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from pools.types.v1 import types_pb2
 
-ITEMS_MAX: Final = 256
 REFERENCES_MAX: Final = 100
 
 
@@ -39,34 +39,16 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.PlaceHoldsRequest, context: Context
     ) -> ledger_pb2.PlaceHoldsResponse:
         """Takes holds; each item fails alone."""
-        requests.check_size(request.items, ITEMS_MAX)
-        contexts: dict[int, CallContext] = {}
-        answers: dict[int, Answer] = {}
-        for index, item in enumerate(request.items):
-            try:
-                contexts[index] = requests.own_context(item.context, self._mode)
-            except DomainError as error:
-                answers[index] = error
-        with item_spans("ledger.PlaceHold", list(contexts.values())) as spans:
-            holds = []
-            places = []
-            for place, (index, own) in enumerate(zip(contexts, spans.contexts, strict=True)):
-                try:
-                    holds.append(requests.hold_request(request.items[index], own))
-                    places.append((place, index))
-                except DomainError as error:
-                    answers[index] = error
-            for (place, index), answer in zip(places, await self._place_holds(holds), strict=True):
-                answers[index] = answer
-                if isinstance(answer, DomainError):
-                    spans[place].fail(answer)
-        return ledger_pb2.PlaceHoldsResponse(results=[_hold(answers[index]) for index in range(len(request.items))])
+        answers = await answer_items(
+            "ledger.PlaceHold", request.items, self._mode, read=requests.hold_request, work=self._place_holds
+        )
+        return ledger_pb2.PlaceHoldsResponse(results=[_hold(answer) for answer in answers])
 
     async def VoidHolds(  # noqa: N802 - the RPC's name
         self, request: ledger_pb2.VoidHoldsRequest, context: Context
     ) -> ledger_pb2.VoidHoldsResponse:
         """Voids holds and leaves tombstones."""
-        requests.check_size(request.items, ITEMS_MAX)
+        check_size(request.items)
         contexts = self._contexts([item.context for item in request.items])
         with item_spans("ledger.VoidHold", contexts) as spans:
             tombstones = [
@@ -80,7 +62,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.GetBalancesRequest, context: Context
     ) -> ledger_pb2.GetBalancesResponse:
         """Reads balances."""
-        requests.check_size(request.items, ITEMS_MAX)
+        check_size(request.items)
         contexts = self._contexts([item.context for item in request.items])
         asked = [
             (own.organization_id, requests.currency(item.currency))
@@ -95,7 +77,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.ListEntriesRequest, context: Context
     ) -> ledger_pb2.ListEntriesResponse:
         """Lists a partner's entries, newest first."""
-        own = requests.own_context(request.context, self._mode)
+        own = own_context(request.context, self._mode)
         code = requests.currency(request.currency)
         page = await list_entries(
             self._database,
@@ -114,7 +96,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.EnsureFundingReferencesRequest, context: Context
     ) -> ledger_pb2.EnsureFundingReferencesResponse:
         """Makes or finds funding references."""
-        requests.check_size(request.items, REFERENCES_MAX)
+        check_size(request.items, REFERENCES_MAX)
         contexts = self._contexts([item.context for item in request.items])
         asked = [
             (own, requests.fiat_currency(item.currency)) for item, own in zip(request.items, contexts, strict=True)
@@ -126,7 +108,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.LookUpFundingReferencesRequest, context: Context
     ) -> ledger_pb2.LookUpFundingReferencesResponse:
         """Tells whose funding references are."""
-        requests.check_size(request.references, REFERENCES_MAX)
+        check_size(request.references, REFERENCES_MAX)
         found = await look_up_references(self._database, list(request.references))
         return ledger_pb2.LookUpFundingReferencesResponse(
             results=[
@@ -139,7 +121,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
 
     def _contexts(self, contexts: Iterable[types_pb2.RequestContext]) -> list[CallContext]:
         """For RPCs whose items cannot be refused alone. Raises InvalidRequest."""
-        return [requests.own_context(context, self._mode) for context in contexts]
+        return [own_context(context, self._mode) for context in contexts]
 
 
 def _hold(answer: Answer) -> ledger_pb2.PlaceHoldsResult:

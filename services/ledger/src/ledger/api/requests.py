@@ -1,6 +1,5 @@
 """Owns reading requests: protobuf items as the domain's own objects, or a refusal that names the field."""
 
-from collections.abc import Sized
 from typing import Final
 
 from ledger.domain.amounts import minor_units
@@ -9,29 +8,11 @@ from ledger.domain.identities import TRADE
 from poolkit.context import CallContext
 from poolkit.errors import InvalidRequest
 from poolkit.money import DIGITS, FIAT, parse_amount
-from poolkit.rpc.convert import to_context
 from pools.ledger.v1 import ledger_pb2
-from pools.types.v1 import types_pb2
 
 PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 200
 ID_LENGTH_MAX: Final = 128
-
-
-def check_size(items: Sized, items_max: int) -> None:
-    """Refuse a batch of no items or too many. Raises InvalidRequest."""
-    if not 1 <= len(items) <= items_max:
-        raise InvalidRequest(f"a batch has 1 to {items_max} items, not {len(items)}.", field="items")
-
-
-def own_context(proto: types_pb2.RequestContext, mode: str) -> CallContext:
-    """Who asks. Raises InvalidRequest for another mode, or no organization."""
-    context = to_context(proto, mode)
-    if not context.organization_id:
-        raise InvalidRequest("it is missing; name the organization the item acts for.", field="context.organization_id")
-    for name in ("organization_id", "request_id", "traceparent"):
-        text(getattr(context, name), f"context.{name}")
-    return context
 
 
 def text(value: str, field: str) -> str:

@@ -8,12 +8,12 @@ from poolkit.context import CallContext
 from poolkit.database import Database
 from poolkit.errors import DomainError, InvalidRequest
 from poolkit.money import CRYPTO, FIAT, parse_amount, parse_decimal, product
+from poolkit.rpc.batches import ID_CHARACTERS_MAX, answer_items, is_storable
 from poolkit.rpc.convert import refusal, to_time
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
-from quote.api.batches import answer_items
-from quote.api.conversion import ID_CHARACTERS_MAX, RATE_DIGITS, inventory_message, is_storable
+from quote.api.conversion import RATE_DIGITS, inventory_message
 from quote.api.pages import page_size
 from quote.app.list_inventory import list_inventory, page_token
 from quote.app.move_treasury import EncodeMovement, move_treasury

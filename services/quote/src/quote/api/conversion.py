@@ -10,7 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from poolkit.context import CallContext
 from poolkit.errors import DomainError, InvalidRequest, NotFound
 from poolkit.money import format_amount, format_decimal
-from poolkit.rpc.convert import from_time, refusal, to_context
+from poolkit.rpc.batches import ID_CHARACTERS_MAX, is_storable
+from poolkit.rpc.convert import from_time, refusal
 from pools.quote.v1 import quote_pb2
 from pools.types.v1 import types_pb2
 from quote.app.create_quotes import PlacedOrder
@@ -22,7 +23,6 @@ from quote.domain.quotes import Quote, Status, UnavailableQuote
 from quote.store.consumptions import Attempt
 from quote.store.pools import ListedPool
 
-ID_CHARACTERS_MAX: Final = 128
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RATE_DIGITS: Final = 6
 
@@ -38,22 +38,6 @@ _STATUSES: Final[Mapping[Status, types_pb2.QuoteStatus.ValueType]] = {
     Status.EXPIRED: types_pb2.QUOTE_STATUS_EXPIRED,
 }
 _TYPES: Final = {True: types_pb2.QUOTE_TYPE_FIRM, False: types_pb2.QUOTE_TYPE_INDICATIVE}
-
-
-def is_storable(text: str) -> bool:
-    """Whether the database can keep it as an id: not too long for an index, and without U+0000."""
-    return len(text) <= ID_CHARACTERS_MAX and "\x00" not in text
-
-
-def own_context(proto: types_pb2.RequestContext, mode: str) -> CallContext:
-    """An item's context, fit to be stored. Raises InvalidRequest."""
-    context = to_context(proto, mode)
-    for field in ("request_id", "organization_id", "traceparent"):
-        if not is_storable(getattr(context, field)):
-            raise InvalidRequest(f"it is longer than {ID_CHARACTERS_MAX} characters.", field=f"context.{field}")
-    if not context.organization_id:
-        raise InvalidRequest("an item acts for an organization; name it.", field="context.organization_id")
-    return context
 
 
 def placed_order(item: quote_pb2.CreateQuotesItem, context: CallContext) -> PlacedOrder:

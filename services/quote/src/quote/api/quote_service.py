@@ -6,10 +6,10 @@ from typing import Protocol
 
 from poolkit.database import Database
 from poolkit.errors import DomainError
+from poolkit.rpc.batches import answer_items
 from poolkit.rpc.types import Context
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 from quote.api import conversion
-from quote.api.batches import answer_items
 from quote.api.pages import page_size
 from quote.app import list_pools
 from quote.app.consume_quotes import consume_quotes

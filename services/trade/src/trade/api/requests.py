@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol, TypeVar
-
-from google.protobuf.message import Message
+from typing import Final
 
 from poolkit.context import CallContext
 from poolkit.errors import IllegalTransition, InvalidRequest, NotFound, error_for
+from poolkit.rpc.batches import is_storable
 from poolkit.rpc.convert import refusal, to_time
 from pools.trade.v1 import trade_pb2
 from pools.types.v1 import types_pb2
@@ -15,8 +14,6 @@ from trade.domain.intent import TransactRequest
 from trade.domain.lifecycle import Decision, Outcome, Report
 from trade.domain.trade import Side, Status
 from trade.store.trades import TradeFilter
-
-Result = TypeVar("Result", bound=Message)
 
 _SIDES: Final = {types_pb2.SIDE_ON_RAMP: Side.ON_RAMP, types_pb2.SIDE_OFF_RAMP: Side.OFF_RAMP}
 _STATUSES: Final = {
@@ -34,13 +31,20 @@ NOT_FOUND_REPORT: Final = trade_pb2.ReportSettlementsResult(
 )
 
 
-class ItemWithContext(Protocol):
-    """An item of a batch RPC."""
+def named_quote(item: trade_pb2.GetTransactionsItem, own: CallContext) -> tuple[str, str]:
+    """Whose trade is asked for, and by which quote. Raises NotFound for what can be no id."""
+    return own.organization_id, _existing_id(item.quote_id)
 
-    @property
-    def context(self) -> types_pb2.RequestContext:
-        """Who asks."""
-        ...
+
+def named_trade(item: trade_pb2.GetTradesItem, own: CallContext) -> tuple[str, str]:
+    """Whose trade is asked for, and which. Raises NotFound for what can be no id."""
+    return own.organization_id, _existing_id(item.trade_id)
+
+
+def _existing_id(text: str) -> str:
+    if not is_storable(text):
+        raise NotFound(resource="trade")
+    return text
 
 
 def transact_request(item: trade_pb2.TransactQuotesItem, own: CallContext) -> TransactRequest:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-from poolkit.context import CallContext
 from poolkit.database import Database
-from poolkit.errors import DomainError, InvalidRequest
-from poolkit.rpc.convert import refusal, to_context
+from poolkit.errors import DomainError
+from poolkit.rpc.batches import answer_items, own_context
+from poolkit.rpc.convert import refusal
 from poolkit.rpc.deadlines import deadline
 from poolkit.rpc.types import Context
-from poolkit.telemetry.tracing import item_spans
+from poolkit.telemetry.spans import Span
 from pools.trade.v1 import trade_pb2, trade_pb2_grpc
 from pools.types.v1 import types_pb2
 from trade.api import requests
 from trade.app import read
-from trade.app.report import ReportSettlements
+from trade.app.report import Applied, ReportSettlements
 from trade.app.saga import DRIVE_SECONDS_MAX
 from trade.app.transact import Accepted, TransactQuotes
+from trade.domain.intent import TransactRequest
 from trade.domain.lifecycle import Outcome
 from trade.domain.trade import Trade
 
-ITEMS_MAX: Final = 256
 _OUTCOMES: Final = {
     Outcome.APPLIED: trade_pb2.REPORT_OUTCOME_APPLIED,
     Outcome.REPEATED: trade_pb2.REPORT_OUTCOME_REPEATED,
@@ -30,7 +31,6 @@ _OUTCOMES: Final = {
     Outcome.REFUSED: trade_pb2.REPORT_OUTCOME_REFUSED,
 }
 
-Item = TypeVar("Item", bound=requests.ItemWithContext)
 View = Callable[[Trade], types_pb2.Trade]
 
 
@@ -50,49 +50,47 @@ class TradeService(trade_pb2_grpc.TradeServiceServicer):
         self, request: trade_pb2.TransactQuotesRequest, context: Context
     ) -> trade_pb2.TransactQuotesResponse:
         """Accepts firm quotes."""
-        contexts, results = self._contexts(request.items, trade_pb2.TransactQuotesResult)
-        wanted = list(contexts)
-        with item_spans("trade.TransactQuote", list(contexts.values())) as spans:
-            items = [
-                requests.transact_request(request.items[index], own)
-                for index, own in zip(wanted, spans.contexts, strict=True)
-            ]
-            # The driver works under a deadline of its own: what was begun completes when the caller is gone.
-            with deadline(DRIVE_SECONDS_MAX):
-                answers = await self._transact(items)
-            for position, answer in enumerate(answers):
-                if isinstance(answer, DomainError):
-                    spans[position].fail(answer)
-                else:
-                    spans[position].set("pools.trade_id", answer.trade.trade_id)
-        results.update((index, self._result(answer)) for index, answer in zip(wanted, answers, strict=True))
-        return trade_pb2.TransactQuotesResponse(results=in_order(results))
+        answers = await answer_items(
+            "trade.TransactQuote",
+            request.items,
+            self._mode,
+            read=requests.transact_request,
+            work=self._drive,
+            note=_note_trade,
+        )
+        return trade_pb2.TransactQuotesResponse(results=[self._result(answer) for answer in answers])
 
     async def GetTransactions(  # noqa: N802 - the RPC's name
         self, request: trade_pb2.GetTransactionsRequest, context: Context
     ) -> trade_pb2.GetTransactionsResponse:
         """Reads trades by quote."""
-        contexts, results = self._contexts(request.items, trade_pb2.TradeResult)
-        asked = [(own.organization_id, request.items[index].quote_id) for index, own in contexts.items()]
-        answers = await read.get_transactions(self._database, asked)
-        results.update((index, self._read(answer)) for index, answer in zip(contexts, answers, strict=True))
-        return trade_pb2.GetTransactionsResponse(results=in_order(results))
+        answers = await answer_items(
+            "trade.GetTransaction",
+            request.items,
+            self._mode,
+            read=requests.named_quote,
+            work=partial(read.get_transactions, self._database),
+        )
+        return trade_pb2.GetTransactionsResponse(results=[self._read(answer) for answer in answers])
 
     async def GetTrades(  # noqa: N802 - the RPC's name
         self, request: trade_pb2.GetTradesRequest, context: Context
     ) -> trade_pb2.GetTradesResponse:
         """Reads trades by id."""
-        contexts, results = self._contexts(request.items, trade_pb2.TradeResult)
-        asked = [(own.organization_id, request.items[index].trade_id) for index, own in contexts.items()]
-        answers = await read.get_trades(self._database, asked)
-        results.update((index, self._read(answer)) for index, answer in zip(contexts, answers, strict=True))
-        return trade_pb2.GetTradesResponse(results=in_order(results))
+        answers = await answer_items(
+            "trade.GetTrade",
+            request.items,
+            self._mode,
+            read=requests.named_trade,
+            work=partial(read.get_trades, self._database),
+        )
+        return trade_pb2.GetTradesResponse(results=[self._read(answer) for answer in answers])
 
     async def ListTrades(  # noqa: N802 - the RPC's name
         self, request: trade_pb2.ListTradesRequest, context: Context
     ) -> trade_pb2.ListTradesResponse:
         """Lists an organization's trades, newest first."""
-        own = to_context(request.context, self._mode)
+        own = own_context(request.context, self._mode)
         page = await read.list_trades(
             self._database,
             own.organization_id,
@@ -108,44 +106,33 @@ class TradeService(trade_pb2_grpc.TradeServiceServicer):
         self, request: trade_pb2.ReportSettlementsRequest, context: Context
     ) -> trade_pb2.ReportSettlementsResponse:
         """Applies what settlement reported."""
-        contexts, results = self._contexts(request.items, trade_pb2.ReportSettlementsResult)
-        with item_spans("trade.ReportSettlement", list(contexts.values())) as spans:
-            wanted: list[int] = []
-            reports = []
-            for index, own in zip(contexts, spans.contexts, strict=True):
-                try:
-                    reports.append(requests.report(request.items[index], own))
-                    wanted.append(index)
-                except InvalidRequest as error:
-                    results[index] = trade_pb2.ReportSettlementsResult(refusal=refusal(error))
-            applied = await self._report(reports) if reports else []
-        for index, answer in zip(wanted, applied, strict=True):
-            results[index] = (
-                requests.NOT_FOUND_REPORT
-                if answer is None
-                else trade_pb2.ReportSettlementsResult(
-                    outcome=_OUTCOMES[answer.decision.outcome],
-                    trade=self._view(answer.trade),
-                    organization_id=answer.trade.organization_id,
-                    refusal=requests.refused_report(answer.decision),
-                )
-            )
-        return trade_pb2.ReportSettlementsResponse(results=in_order(results))
+        # Whose trade it is, settlement does not know.
+        answers = await answer_items(
+            "trade.ReportSettlement",
+            request.items,
+            self._mode,
+            read=requests.report,
+            work=self._report,
+            needs_organization=False,
+        )
+        return trade_pb2.ReportSettlementsResponse(results=[self._reported(answer) for answer in answers])
 
-    def _contexts(
-        self, items: Sequence[Item], refused: Callable[..., requests.Result]
-    ) -> tuple[dict[int, CallContext], dict[int, requests.Result]]:
-        """Each item's context by position, and the results of those that have none that fits."""
-        if not 1 <= len(items) <= ITEMS_MAX:
-            raise InvalidRequest(f"a batch has 1 to {ITEMS_MAX} items, not {len(items)}.", field="items")
-        contexts: dict[int, CallContext] = {}
-        results: dict[int, requests.Result] = {}
-        for index, item in enumerate(items):
-            try:
-                contexts[index] = to_context(item.context, self._mode)
-            except InvalidRequest as error:
-                results[index] = refused(refusal=refusal(error))
-        return contexts, results
+    async def _drive(self, items: list[TransactRequest]) -> list[Accepted | DomainError]:
+        # The driver works under a deadline of its own: what was begun completes when the caller is gone.
+        with deadline(DRIVE_SECONDS_MAX):
+            return await self._transact(items)
+
+    def _reported(self, answer: Applied | DomainError | None) -> trade_pb2.ReportSettlementsResult:
+        if isinstance(answer, DomainError):
+            return trade_pb2.ReportSettlementsResult(refusal=refusal(answer))
+        if answer is None:
+            return requests.NOT_FOUND_REPORT
+        return trade_pb2.ReportSettlementsResult(
+            outcome=_OUTCOMES[answer.decision.outcome],
+            trade=self._view(answer.trade),
+            organization_id=answer.trade.organization_id,
+            refusal=requests.refused_report(answer.decision),
+        )
 
     def _result(self, answer: Accepted | DomainError) -> trade_pb2.TransactQuotesResult:
         if isinstance(answer, DomainError):
@@ -158,6 +145,5 @@ class TradeService(trade_pb2_grpc.TradeServiceServicer):
         return trade_pb2.TradeResult(trade=self._view(answer))
 
 
-def in_order(results: dict[int, requests.Result]) -> list[requests.Result]:
-    """The results in the order of the items."""
-    return [results[index] for index in range(len(results))]
+def _note_trade(span: Span, answer: Accepted) -> None:
+    span.set("pools.trade_id", answer.trade.trade_id)
