@@ -88,7 +88,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 .PHONY: requirements
 requirements: setup ## pin anew what the pyproject.toml files name (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) --group pyproject.toml:dev $(PYPROJECTS) -o deploy/requirements/dev.txt
-	@for service in $(notdir $(wildcard services/*)); do \
+	@for service in $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml)))); do \
 	  $(COMPILE) services/$$service/pyproject.toml --constraints deploy/requirements/dev.txt \
 	    -o services/$$service/requirements.txt; done
 	@echo 'requirements: pinned; run `make setup` to install them'
