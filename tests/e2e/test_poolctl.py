@@ -78,6 +78,7 @@ async def test_an_entitlement_is_changed_row_by_row(poolctl: Poolctl, partner: P
         return answer.status_code == 403 and answer.json()["code"] == "kyc_not_approved"
 
     await eventually(refused, "the gateway refuses for want of KYC", seconds=4)
+    assert await poolctl.answer("partner", "show", partner.organization_id) == changed
 
 
 async def test_an_endpoint_is_added_and_its_secret_verifies_its_webhooks(
@@ -96,22 +97,29 @@ async def test_an_endpoint_is_added_and_its_secret_verifies_its_webhooks(
     await eventually(both_told, "both endpoints were told")
 
 
-async def test_keys_are_made_listed_and_revoked(poolctl: Poolctl, partner: Partner, addresses: Addresses) -> None:
+async def test_keys_are_made_rotated_listed_and_revoked(
+    poolctl: Poolctl, partner: Partner, addresses: Addresses
+) -> None:
     made = await poolctl.answer("key", "create", partner.organization_id, "--label", "checkout")
-    listed = await poolctl.answer("key", "list", partner.organization_id)
+    rotated = await poolctl.answer("key", "rotate", made["keyId"], "--overlap", "1h")
+    listed = {row["keyId"]: row for row in (await poolctl.answer("key", "list", partner.organization_id))["keys"]}
     assert made["key"].startswith("sk_test_")
-    assert made["key"] not in str(listed)
-    assert {name: value for name, value in made.items() if name != "key"} in listed["keys"]
-    second = RestPartner(addresses.rest, made["key"])
-    async with second.http:
-        assert (await second.http.get("/v1/pools")).status_code == 200
+    assert not {made["key"], rotated["key"]} & set(str(listed).split("'"))
+    assert (rotated["label"], rotated["kind"], rotated["replaces"]) == ("checkout", "secret", made["keyId"])
+    assert listed[made["keyId"]] == rotated["replacedKey"]
+    assert listed[made["keyId"]]["expiresAt"] > listed[rotated["keyId"]]["createdAt"]
+    assert listed[rotated["keyId"]]["expiresAt"] is None
+    old, new = RestPartner(addresses.rest, made["key"]), RestPartner(addresses.rest, rotated["key"])
+    async with old.http, new.http:
+        assert {(await one.http.get("/v1/pools")).status_code for one in (old, new)} == {200}
         revoked = await poolctl.answer("key", "revoke", made["keyId"])
         assert revoked["revokedAt"]
 
         async def refused() -> bool:
-            return (await second.http.get("/v1/pools")).status_code == 401
+            return (await old.http.get("/v1/pools")).status_code == 401
 
         await eventually(refused, "the revoked key is refused", seconds=4)
+        assert (await new.http.get("/v1/pools")).status_code == 200
 
 
 async def test_sources_are_made_listed_and_rotated(poolctl: Poolctl, addresses: Addresses) -> None:
@@ -210,7 +218,9 @@ async def test_a_refusal_says_why_and_its_request_id_on_stderr_and_exits_1(poolc
         ("payin", "org_01NOBODY", "--currency", "EUR", "--amount", "1.00"),
         ("partner", "entitle", "org_01NOBODY", "--status", "suspended"),
         ("partner", "create", "--name", "x", "--pools", "EUR-GOLD"),
+        ("partner", "show", "org_01NOBODY"),
         ("key", "revoke", "key_01NOBODY"),
+        ("key", "rotate", "key_01NOBODY"),
         ("journey", "pt_test_01NOTHING"),
         ("trace", "req_01NOTHING"),
     )

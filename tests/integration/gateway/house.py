@@ -10,6 +10,7 @@ from gateway.main import Colleagues, build_internal_api, build_partner_api
 from gateway.main import build as build_gateway
 from gateway.settings import GatewaySettings
 from gateway.store import access
+from gateway.store.keys import insert_key
 from poolctl.stack.ports import free_port
 from poolkit.context import CallContext
 from poolkit.database import Database
@@ -89,7 +90,7 @@ class RunningGateway:
             if entitled:
                 await access.write_entitlement(unit, own, entitlement.changed(change or EntitlementChange()))
             for kind, key in keys.items():
-                await access.insert_key(
+                await insert_key(
                     unit,
                     own,
                     key_id=new_id("key"),

@@ -55,8 +55,8 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         ),
         "pools.gateway.v1.AdminService": ServicePolicy(
             deadline_seconds=5.0,
-            repeatable=("UpdateEntitlement", "ListKeys", "RevokeKey", "ListDeliveries"),
-            once=("CreateOrganization", "CreateKey", "CreateWebhookEndpoint"),
+            repeatable=("GetEntitlement", "UpdateEntitlement", "ListKeys", "RevokeKey", "ListDeliveries"),
+            once=("CreateOrganization", "CreateKey", "RotateKey", "CreateWebhookEndpoint"),
         ),
         "pools.gateway.v1.SupportService": ServicePolicy(deadline_seconds=5.0, repeatable=("FindJourney",)),
         "pools.quote.v1.QuoteService": ServicePolicy(

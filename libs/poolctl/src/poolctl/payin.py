@@ -22,8 +22,8 @@ async def pay_in(session: Session, organization_id: str, *, currency: str, amoun
 
 
 async def _funding_reference(session: Session, organization_id: str, currency: str) -> str:
-    # An update that changes nothing: an organization nobody knows is refused before a reference is made for it.
-    await session.gateway.admin.UpdateEntitlement(admin_pb2.UpdateEntitlementRequest(organization_id=organization_id))
+    # An organization nobody knows is refused before a reference is made for it.
+    await session.gateway.admin.GetEntitlement(admin_pb2.GetEntitlementRequest(organization_id=organization_id))
     context = types_pb2.RequestContext(
         request_id=session.request_id, organization_id=organization_id, mode=types_pb2.MODE_TEST
     )

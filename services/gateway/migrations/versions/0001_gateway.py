@@ -48,11 +48,14 @@ CREATE TABLE api_keys (
     label           text NOT NULL,
     key_hash        bytea NOT NULL UNIQUE CHECK (octet_length(key_hash) = 32),
     revoked_at      timestamptz,
+    expires_at      timestamptz,
+    replaces_key_id text UNIQUE REFERENCES api_keys,
     request_id      text NOT NULL,
     traceparent     text NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON COLUMN api_keys.key_hash IS 'HMAC-SHA256 under a pepper kept elsewhere; the key itself is kept nowhere.';
+COMMENT ON COLUMN api_keys.replaces_key_id IS 'The key it was rotated from; a key is rotated once.';
 CREATE INDEX api_keys_organization ON api_keys (organization_id, key_id);
 """
 
@@ -177,7 +180,7 @@ def upgrade() -> None:
                                 request_log TO {role};
         GRANT SELECT, INSERT, UPDATE ON entitlements TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON notional_caps TO {role};
-        GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_keys TO {role};
+        GRANT SELECT, INSERT, UPDATE (revoked_at, expires_at) ON api_keys TO {role};
         GRANT SELECT, INSERT, UPDATE (state, attempt_count, next_attempt_at, last_status_code, delivered_at)
            ON deliveries TO {role};
     """)

@@ -19,6 +19,7 @@ from gateway.app.administration import Administration
 from gateway.app.call import Call
 from gateway.app.deliveries import DeliverySender, receive_terminal_events
 from gateway.app.journey import Owner
+from gateway.app.keys import Keys
 from gateway.app.partner import PartnerOperations
 from gateway.app.request_log import RequestLog
 from gateway.outbound.journey import OwnRecords, RemoteOwner
@@ -108,16 +109,19 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
 def build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
     """What colleagues reach: provisioning and support search."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    keys = Keys(database, pepper=settings.key_pepper.get_secret_value().encode())
     administration = Administration(
         database,
         quotes=colleagues.quotes,
         ledger=colleagues.ledger,
         cipher=Cipher(settings.encryption_key.get_secret_value()),
-        pepper=settings.key_pepper.get_secret_value().encode(),
+        keys=keys,
         allow_private_endpoints=settings.allow_private_endpoints,
     )
     support = SupportService(colleagues.owners, quotes=colleagues.quotes, trades=colleagues.trades, mode=mode)
-    runtime.rpc.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, database, mode))
+    runtime.rpc.add(
+        admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, keys, database, mode)
+    )
     runtime.rpc.add(admin_pb2_grpc.add_SupportServiceServicer_to_server, support)
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, colleagues.own_journeys)
 

@@ -44,6 +44,8 @@ def api_key(row: admin_pb2.ApiKey) -> Document:
         "label": row.label,
         "createdAt": time_text(row.create_time),
         "revokedAt": time_text(row.revoke_time),
+        "expiresAt": time_text(row.expire_time),
+        "replaces": row.replaces_key_id or None,
     }
 
 

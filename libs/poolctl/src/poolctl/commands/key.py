@@ -1,5 +1,6 @@
 """Owns `poolctl key`: the keys of partners, and the search for leaked ones."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from poolctl.commands import documents
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
 from poolctl.commands.partner import Organization, chosen
+from poolctl.commands.spans_of_time import span_of_time
 from poolctl.screen import console, show_fields, table
 from poolctl.session import Session, ask
 from pools.gateway.v1 import admin_pb2
@@ -16,9 +18,11 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Makes, lists, revokes and finds API keys.\n\nExample: poolctl key list org_01HZY0",
+    help="Makes, lists, rotates, revokes and finds API keys.\n\nExample: poolctl key list org_01HZY0",
 )
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, key_…; never the key itself.")]
 _PAGE_SIZE = 100
+_OVERLAP_MAX = timedelta(days=30)
 
 
 @app.command("create")
@@ -52,7 +56,7 @@ def create(
 
 @app.command("list")
 def list_keys(organization: Organization, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
-    """Lists an organization's keys, newest first, without the keys themselves.
+    """Lists an organization's keys, newest first, without the keys themselves, and when they end or have ended.
 
     Example: poolctl key list org_01HZY0
     """
@@ -73,15 +77,57 @@ def list_keys(organization: Organization, data_dir: DataDir = DEFAULT_DATA_DIR, 
     if as_json:
         print_json({"keys": rows})
         return
-    shown = table("key", "kind", "label", "created", "revoked")
+    shown = table("key", "kind", "label", "created", "end")
     for row in rows:
-        shown.add_row(row["keyId"], row["kind"], row["label"], row["createdAt"], row["revokedAt"] or "")
+        shown.add_row(row["keyId"], row["kind"], row["label"], row["createdAt"], _end_of(row))
     console().print(shown)
+
+
+def _end_of(row: documents.Document) -> str:
+    if row["revokedAt"]:
+        return f"revoked {row['revokedAt']}"
+    return f"expires {row['expiresAt']}" if row["expiresAt"] else ""
+
+
+@app.command("rotate")
+def rotate(
+    key_id: KeyId,
+    overlap: Annotated[
+        str, typer.Option(metavar="24h", help="How long the old key stays valid: 90s, 30m, 24h, 7d; 0 to 30d.")
+    ] = "24h",
+    organization: Annotated[
+        str, typer.Option("--organization", metavar="ORG", help="Refuse a key that is not this one's.")
+    ] = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Makes a key in the place of another, shown this once; the old one stays valid for the overlap.
+
+    The new key has the old one's organization, kind and label. A key is rotated once; rotate the new one next time.
+
+    Example: poolctl key rotate key_01HZY0 --overlap 24h
+    """
+    request = admin_pb2.RotateKeyRequest(
+        key_id=key_id, organization_id=organization, overlap=span_of_time("--overlap", overlap, longest=_OVERLAP_MAX)
+    )
+
+    async def question(session: Session) -> documents.Document:
+        made = await session.gateway.admin.RotateKey(request)
+        replaced = documents.api_key(made.replaced_key)
+        return {**documents.api_key(made.api_key), "key": made.plaintext_key, "replacedKey": replaced}
+
+    document = ask(data_dir, question)
+    if as_json:
+        print_json(document)
+        return
+    replaced = document.pop("replacedKey")
+    show_fields(document)
+    typer.echo(f"The key is not shown again. {replaced['keyId']} is refused from {replaced['expiresAt']} on.", err=True)
 
 
 @app.command("revoke")
 def revoke(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, key_…; never the key itself.")],
+    key: KeyId,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,
 ) -> None:

@@ -68,6 +68,24 @@ def create(
     typer.echo("The keys are not shown again; only their hashes are kept.", err=True)
 
 
+@app.command("show")
+def show(organization: Organization, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
+    """Shows what an organization may do.
+
+    Example: poolctl partner show org_01HZY0
+    """
+    request = admin_pb2.GetEntitlementRequest(organization_id=organization)
+
+    async def question(session: Session) -> documents.Document:
+        return documents.entitlement((await session.gateway.admin.GetEntitlement(request)).entitlement)
+
+    row = ask(data_dir, question)
+    if as_json:
+        print_json(row)
+    else:
+        show_fields(row)
+
+
 @app.command("entitle", cls=SwitchCommand)
 def entitle(
     organization: Organization,

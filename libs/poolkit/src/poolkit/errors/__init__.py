@@ -130,6 +130,10 @@ class NameTaken(DomainError, code="name_taken"):
     """Something of this name exists already."""
 
 
+class KeyNotInForce(DomainError, code="key_not_in_force"):
+    """The API key was rotated, has expired or is revoked."""
+
+
 class IllegalTransition(DomainError, code="illegal_transition"):
     """The trade cannot move from its status to the reported one."""
 

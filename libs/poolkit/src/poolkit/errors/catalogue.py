@@ -193,6 +193,11 @@ _ROWS: Final = (
         "Something with this name exists already, and names are unique.",
         "Choose another name, or change the existing one.",
     ),
+    Reason(
+        "key_not_in_force", "conflict", "FAILED_PRECONDITION", 409,
+        "The key cannot be rotated, because it ends or has ended already.",
+        "Rotate the key that took its place, or make a new one.",
+    ),
     # The life of a trade. Source: contract section 6.
     Reason(
         "illegal_transition", "conflict", "FAILED_PRECONDITION", 409,

@@ -7,8 +7,8 @@ from typing import Final
 
 from gateway.domain.deliveries import DeliveryState
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
-from gateway.store.access import StoredKey
 from gateway.store.deliveries import StoredDelivery
+from gateway.store.keys import StoredKey
 from poolkit.errors import InvalidRequest
 from poolkit.money import ZERO, parse_amount
 from poolkit.rpc.convert import MODES, from_money, from_time
@@ -92,6 +92,8 @@ def key_message(key: StoredKey) -> admin_pb2.ApiKey:
         label=key.label,
         create_time=from_time(key.created_at),
         revoke_time=from_time(key.revoked_at) if key.revoked_at is not None else None,
+        expire_time=from_time(key.expires_at) if key.expires_at is not None else None,
+        replaces_key_id=key.replaces_key_id or "",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from gateway.api import admin_messages as messages
 from gateway.app.administration import Administration
+from gateway.app.keys import OVERLAP_SECONDS, Keys
 from gateway.store.deliveries import list_deliveries
 from poolkit.context import CallContext, current_request_id
 from poolkit.database import Database
@@ -26,8 +27,9 @@ Row = TypeVar("Row")
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
     """Translates and delegates; decides nothing."""
 
-    def __init__(self, administration: Administration, database: Database, mode: str) -> None:
+    def __init__(self, administration: Administration, keys: Keys, database: Database, mode: str) -> None:
         self._administration = administration
+        self._keys = keys
         self._database = database
         self._mode = mode
 
@@ -46,6 +48,13 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             entitlement=messages.entitlement_message(created.entitlement),
         )
 
+    async def GetEntitlement(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.GetEntitlementRequest, context: Context
+    ) -> admin_pb2.GetEntitlementResponse:
+        """Reads an entitlement."""
+        found = await self._administration.entitlement(request.organization_id, self._mode)
+        return admin_pb2.GetEntitlementResponse(entitlement=messages.entitlement_message(found))
+
     async def UpdateEntitlement(  # noqa: N802 - the RPC's name
         self, request: admin_pb2.UpdateEntitlementRequest, context: Context
     ) -> admin_pb2.UpdateEntitlementResponse:
@@ -59,7 +68,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.CreateKeyResponse:
         """Makes a key."""
         kind = messages.key_kind(request.kind)
-        created = await self._administration.create_key(self._context(request.organization_id), kind, request.label)
+        created = await self._keys.create(self._context(request.organization_id), kind, request.label)
         return admin_pb2.CreateKeyResponse(api_key=messages.key_message(created.stored), plaintext_key=created.text)
 
     async def ListKeys(  # noqa: N802 - the RPC's name
@@ -67,7 +76,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.ListKeysResponse:
         """Lists keys, newest first."""
         size = _page_size(request.page_size)
-        rows = await self._administration.list_keys(request.organization_id, before=request.page_token, limit=size + 1)
+        rows = await self._keys.page(request.organization_id, before=request.page_token, limit=size + 1)
         page, token = _page(rows, size, lambda key: key.key_id)
         return admin_pb2.ListKeysResponse(api_keys=[messages.key_message(key) for key in page], next_page_token=token)
 
@@ -75,8 +84,24 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.RevokeKeyRequest, context: Context
     ) -> admin_pb2.RevokeKeyResponse:
         """Revokes a key for good."""
-        revoked = await self._administration.revoke_key(request.key_id)
+        revoked = await self._keys.revoke(request.key_id)
         return admin_pb2.RevokeKeyResponse(api_key=messages.key_message(revoked))
+
+    async def RotateKey(  # noqa: N802 - the RPC's name
+        self, request: admin_pb2.RotateKeyRequest, context: Context
+    ) -> admin_pb2.RotateKeyResponse:
+        """Makes a key in the place of another."""
+        overlap = request.overlap.seconds + request.overlap.nanos / 1e9
+        rotated = await self._keys.rotate(
+            self._context(request.organization_id),
+            request.key_id,
+            overlap_seconds=overlap if request.HasField("overlap") else OVERLAP_SECONDS,
+        )
+        return admin_pb2.RotateKeyResponse(
+            api_key=messages.key_message(rotated.created.stored),
+            plaintext_key=rotated.created.text,
+            replaced_key=messages.key_message(rotated.replaced),
+        )
 
     async def CreateWebhookEndpoint(  # noqa: N802 - the RPC's name
         self, request: admin_pb2.CreateWebhookEndpointRequest, context: Context

@@ -1,4 +1,4 @@
-"""Provisioning: organizations with their keys and funding references, entitlements, keys, webhook endpoints."""
+"""Provisioning: organizations with their keys and funding references, entitlements, webhook endpoints."""
 
 from __future__ import annotations
 
@@ -8,29 +8,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.app.addresses import check_url
+from gateway.app.keys import LABEL_LENGTH_MAX, CreatedKey, Keys, check_text
 from gateway.app.ports import Ledger, Quotes
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
 from gateway.domain.records import CataloguedPool
 from gateway.store import access, endpoints
-from gateway.store.access import StoredKey
 from poolkit.context import CallContext
 from poolkit.database import Database
 from poolkit.errors import InvalidRequest, NotFound
 from poolkit.ids import new_id
 from poolkit.money import FIAT
-from poolkit.security import Cipher, hash_key, new_api_key, new_webhook_secret
+from poolkit.security import Cipher, new_webhook_secret
 
 TIER_DEFAULT: Final = "standard"
 NAME_LENGTH_MAX: Final = 128
-LABEL_LENGTH_MAX: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedKey:
-    """A key with its text, which is kept nowhere."""
-
-    stored: StoredKey
-    text: str = dataclasses.field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +52,14 @@ class Administration:
         quotes: Quotes,
         ledger: Ledger,
         cipher: Cipher,
-        pepper: bytes,
+        keys: Keys,
         allow_private_endpoints: bool,
     ) -> None:
         self._database = database
         self._quotes = quotes
         self._ledger = ledger
         self._cipher = cipher
-        self._pepper = pepper
+        self._keys = keys
         self._allow_private_endpoints = allow_private_endpoints
 
     async def create_organization(
@@ -78,7 +69,7 @@ class Administration:
 
         Not safe to repeat: each call makes another. Raises InvalidRequest for an unknown pool or tier.
         """
-        _check_text(name, "name", NAME_LENGTH_MAX)
+        check_text(name, "name", NAME_LENGTH_MAX)
         own = dataclasses.replace(context, organization_id=new_id("org"))
         pools = await self._quotes.list_pools(own)
         entitlement = Entitlement(
@@ -97,10 +88,17 @@ class Administration:
         async with self._database.transaction() as unit:
             await access.insert_organization(unit, own, name)
             await access.write_entitlement(unit, own, entitlement)
-            publishable = await self._insert_key(unit, own, KeyKind.PUBLISHABLE, name[:LABEL_LENGTH_MAX])
-            secret = await self._insert_key(unit, own, KeyKind.SECRET, name[:LABEL_LENGTH_MAX])
+            publishable = await self._keys.insert(unit, own, KeyKind.PUBLISHABLE, name[:LABEL_LENGTH_MAX])
+            secret = await self._keys.insert(unit, own, KeyKind.SECRET, name[:LABEL_LENGTH_MAX])
             await unit.commit()
         return CreatedOrganization(entitlement, publishable, secret, references)
+
+    async def entitlement(self, organization_id: str, mode: str) -> Entitlement:
+        """What the organization may do in this mode. A pure read. Raises NotFound."""
+        found = await access.read_entitlement(self._database, organization_id, mode)
+        if found is None:
+            raise NotFound("organization", detail="No organization has this id.")
+        return found
 
     async def update_entitlement(self, context: CallContext, change: EntitlementChange) -> Entitlement:
         """Changes what is named and leaves the rest. Safe to repeat. Raises NotFound, InvalidRequest."""
@@ -118,24 +116,6 @@ class Administration:
             await unit.commit()
         return after
 
-    async def create_key(self, context: CallContext, kind: KeyKind, label: str) -> CreatedKey:
-        """Makes a key of the context's organization. Not safe to repeat. Raises NotFound, InvalidRequest."""
-        _check_text(label, "label", LABEL_LENGTH_MAX)
-        return await self._insert_key(self._database, context, kind, label)
-
-    async def list_keys(self, organization_id: str, *, before: str, limit: int) -> Sequence[StoredKey]:
-        """An organization's keys, newest first."""
-        return await access.list_keys(self._database, organization_id, before=before, limit=limit)
-
-    async def revoke_key(self, key_id: str) -> StoredKey:
-        """Revokes a key for good. Safe to repeat. Raises NotFound."""
-        async with self._database.transaction() as unit:
-            revoked = await access.revoke_key(unit, key_id)
-            if revoked is None:
-                raise NotFound("key", detail="No key has this id.")
-            await unit.commit()
-        return revoked
-
     async def create_endpoint(self, context: CallContext, url: str) -> CreatedEndpoint:
         """Adds a webhook endpoint of the organization. Not safe to repeat. Raises NotFound, InvalidRequest."""
         check_url(url, allow_private=self._allow_private_endpoints)
@@ -150,27 +130,6 @@ class Administration:
         if not inserted:
             raise NotFound("organization", detail="No organization has this id.")
         return created
-
-    async def _insert_key(
-        self, statements: access.Statements, context: CallContext, kind: KeyKind, label: str
-    ) -> CreatedKey:
-        text = new_api_key(kind.value, "test" if context.mode == "test" else "live")
-        stored = await access.insert_key(
-            statements,
-            context,
-            key_id=new_id("key"),
-            kind=kind,
-            label=label,
-            key_hash=hash_key(text, self._pepper),
-        )
-        if stored is None:
-            raise NotFound("organization", detail="No organization has this id.")
-        return CreatedKey(stored, text)
-
-
-def _check_text(text: str, field: str, length_max: int) -> None:
-    if not 1 <= len(text) <= length_max or not text.isprintable():
-        raise InvalidRequest(f"it must be 1 to {length_max} printable characters.", field=field)
 
 
 def _check_against(pools: Sequence[CataloguedPool], entitlement: Entitlement) -> None:

@@ -1,9 +1,6 @@
-"""Tables `organizations`, `entitlements`, `notional_caps` and `api_keys`: who may call, and what a key speaks for."""
+"""Tables `organizations`, `entitlements` and `notional_caps`: who may call, and what a key speaks for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from gateway.domain.entitlement import Entitlement, EntitlementStatus, KeyKind, KycStatus, Principal
 from poolkit.context import CallContext
@@ -12,9 +9,6 @@ from poolkit.money import Money
 
 CHANGED_CHANNEL: Final = "gateway_access"
 """Notified when a key or an entitlement changed, so that replicas forget what they remember."""
-
-Statements = Database | Unit
-"""One statement by itself, or within a transaction."""
 
 _ENTITLEMENT_COLUMNS: Final = """
     e.organization_id, e.mode, e.status, e.kyc_status, e.tier, e.pool_ids, e.off_ramp_enabled, e.balance_gate_enabled,
@@ -28,12 +22,14 @@ _LOOK_UP: Final = f"""
 SELECT k.key_id, k.kind, k.label, k.organization_id AS key_organization_id, {_ENTITLEMENT_COLUMNS}
   FROM api_keys k
   LEFT JOIN entitlements e ON e.organization_id = k.organization_id AND e.mode = $2
- WHERE k.key_hash = $1 AND k.revoked_at IS NULL
+ WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """  # noqa: S608 - no value is put into the text
 
-_READ_FOR_UPDATE: Final = f"""
-SELECT {_ENTITLEMENT_COLUMNS} FROM entitlements e WHERE e.organization_id = $1 AND e.mode = $2 FOR UPDATE
+_READ: Final = f"""
+SELECT {_ENTITLEMENT_COLUMNS} FROM entitlements e WHERE e.organization_id = $1 AND e.mode = $2
 """  # noqa: S608 - no value is put into the text
+
+_READ_FOR_UPDATE: Final = f"{_READ} FOR UPDATE"
 
 _INSERT_ORGANIZATION: Final = """
 INSERT INTO organizations (organization_id, name, request_id, traceparent) VALUES ($1, $2, $3, $4)
@@ -61,34 +57,6 @@ SELECT $1, $2, currency, amount FROM given
 ON CONFLICT (organization_id, mode, currency) DO UPDATE SET amount = excluded.amount
 """
 
-_INSERT_KEY: Final = """
-INSERT INTO api_keys (key_id, organization_id, kind, label, key_hash, request_id, traceparent)
-SELECT $1, o.organization_id, $3, $4, $5, $6, $7 FROM organizations o WHERE o.organization_id = $2
-RETURNING key_id, organization_id, kind, label, created_at, revoked_at
-"""
-
-_LIST_KEYS: Final = """
-SELECT key_id, organization_id, kind, label, created_at, revoked_at
-  FROM api_keys WHERE organization_id = $1 AND ($2 = '' OR key_id < $2) ORDER BY key_id DESC LIMIT $3
-"""
-
-_REVOKE_KEY: Final = """
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE key_id = $1
-RETURNING key_id, organization_id, kind, label, created_at, revoked_at
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """What is kept of a key: never the key."""
-
-    key_id: str
-    organization_id: str
-    kind: KeyKind
-    label: str
-    created_at: datetime
-    revoked_at: datetime | None
-
 
 async def look_up_key(database: Database, key_hash: bytes, mode: str) -> Principal | None:
     """Whom a key in force speaks for, with the entitlement in this mode. Raises Unavailable."""
@@ -97,6 +65,12 @@ async def look_up_key(database: Database, key_hash: bytes, mode: str) -> Princip
         return None
     entitlement = _entitlement(row) if row["organization_id"] is not None else None
     return Principal(row["key_id"], KeyKind(row["kind"]), row["label"], row["key_organization_id"], entitlement)
+
+
+async def read_entitlement(database: Database, organization_id: str, mode: str) -> Entitlement | None:
+    """The entitlement; None for an organization that has none in this mode, or does not exist."""
+    row = await database.fetch_row(_READ, organization_id, mode)
+    return None if row is None else _entitlement(row)
 
 
 async def read_entitlement_for_update(unit: Unit, organization_id: str, mode: str) -> Entitlement | None:
@@ -151,43 +125,6 @@ async def write_entitlement(unit: Unit, context: CallContext, entitlement: Entit
     await notify_changed(unit)
 
 
-async def insert_key(
-    statements: Statements, context: CallContext, *, key_id: str, kind: KeyKind, label: str, key_hash: bytes
-) -> StoredKey | None:
-    """Stores a key of the context's organization; None where there is no such organization."""
-    row = await statements.fetch_row(
-        _INSERT_KEY,
-        key_id,
-        context.organization_id,
-        kind.value,
-        label,
-        key_hash,
-        context.request_id,
-        context.traceparent,
-    )
-    return None if row is None else _stored_key(row)
-
-
-async def list_keys(database: Database, organization_id: str, *, before: str, limit: int) -> Sequence[StoredKey]:
-    """An organization's keys, newest first, older than the key id `before` where that is given."""
-    return [_stored_key(row) for row in await database.fetch(_LIST_KEYS, organization_id, before, limit)]
-
-
-async def revoke_key(unit: Unit, key_id: str) -> StoredKey | None:
-    """Revokes a key for good and tells the replicas; None where there is none. A repeat changes nothing."""
-    row = await unit.fetch_row(_REVOKE_KEY, key_id)
-    if row is None:
-        return None
-    await notify_changed(unit)
-    return _stored_key(row)
-
-
 async def notify_changed(unit: Unit) -> None:
     """Tells every replica, on commit, to forget what it remembers."""
     await unit.execute(f"NOTIFY {CHANGED_CHANNEL}")
-
-
-def _stored_key(row: Any) -> StoredKey:
-    return StoredKey(
-        row["key_id"], row["organization_id"], KeyKind(row["kind"]), row["label"], row["created_at"], row["revoked_at"]
-    )
