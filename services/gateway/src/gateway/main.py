@@ -21,6 +21,7 @@ from gateway.app.deliveries import DeliverySender, receive_terminal_events
 from gateway.app.journey import Owner
 from gateway.app.keys import Keys
 from gateway.app.partner import PartnerOperations
+from gateway.app.rate_limits import RateLimits
 from gateway.app.request_log import RequestLog
 from gateway.outbound.journey import OwnRecords, RemoteOwner
 from gateway.outbound.ledger import LedgerClient
@@ -88,7 +89,13 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
     access = Access(lambda key_hash: look_up_key(database, key_hash, mode), pepper)
     await database.listen(CHANGED_CHANNEL, lambda _payload: access.forget())
     request_log = RequestLog(write)
-    edge = Edge(access=access, request_log=request_log, mode=mode, deadline_seconds=settings.call_seconds_max)
+    edge = Edge(
+        access=access,
+        rate_limits=RateLimits(key=settings.key_rate_limit, organization=settings.organization_rate_limit),
+        request_log=request_log,
+        mode=mode,
+        deadline_seconds=settings.call_seconds_max,
+    )
     partner = PartnerOperations(
         quotes=colleagues.quotes, trades=colleagues.trades, ledger=colleagues.ledger, ibans=settings.funding_ibans
     )

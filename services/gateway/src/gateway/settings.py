@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
+from gateway.app.rate_limits import RateLimit
 from gateway.domain.deliveries import RetrySchedule
 from poolkit.security import Cipher
 from poolkit.settings import Address, ServiceSettings
@@ -31,6 +32,16 @@ class GatewaySettings(ServiceSettings):
     call_seconds_max: float = Field(
         default=2.0, gt=0, le=30, description="seconds within which a partner is answered, up to 30"
     )
+    key_calls_per_second: int = Field(default=500, ge=1, le=1_000_000, description="calls a second of one key")
+    key_calls_burst: int = Field(
+        default=1_000, ge=1, le=10_000_000, description="calls of a key at once, after a rest"
+    )
+    organization_calls_per_second: int = Field(
+        default=1_000, ge=1, le=1_000_000, description="calls a second of all keys of an organization"
+    )
+    organization_calls_burst: int = Field(
+        default=2_000, ge=1, le=10_000_000, description="calls of all keys of an organization at once, after a rest"
+    )
     funding_ibans: dict[str, str] = Field(
         default_factory=dict, description="accounts partners pay in to by currency, as a JSON object; none is published"
     )
@@ -53,6 +64,16 @@ class GatewaySettings(ServiceSettings):
         if delays is not None and (not delays or not all(0 <= delay <= 86_400 for delay in delays)):
             raise ValueError("it needs one or more delays, each 0 to 86400")
         return delays
+
+    @property
+    def key_rate_limit(self) -> RateLimit:
+        """What one key may do."""
+        return RateLimit(self.key_calls_per_second, self.key_calls_burst)
+
+    @property
+    def organization_rate_limit(self) -> RateLimit:
+        """What all keys of an organization may do together."""
+        return RateLimit(self.organization_calls_per_second, self.organization_calls_burst)
 
     @property
     def retry_schedule(self) -> RetrySchedule:

@@ -71,6 +71,10 @@ def _gateway(wiring: Wiring) -> dict[str, str]:
         "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
         "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),
         "POOLS_WEBHOOK_INGEST_ADDRESS": wiring.address("webhook-ingest.grpc"),
+        # High enough for everything one machine can do: here the stack is measured, not defended.
+        **{
+            f"POOLS_{who}_CALLS_{what}": "100000" for who in ("KEY", "ORGANIZATION") for what in ("PER_SECOND", "BURST")
+        },
         # Partners of a dev stack listen on this machine.
         "POOLS_ALLOW_PRIVATE_ENDPOINTS": "true",
     }

@@ -157,7 +157,8 @@ class ServedMethod:
         self._observe(code, started)
         request_id = request_id or current_request_id.get()
         message = f"{error.message} Request id: {request_id}." if isinstance(error, Internal) else error.message
-        await context.abort(code, message, trailers(error, request_id, ask_again=isinstance(error, Stopping)))
+        own = context.trailing_metadata() or ()
+        await context.abort(code, message, (*own, *trailers(error, request_id, ask_again=isinstance(error, Stopping))))
 
     def _observe(self, code: grpc.StatusCode, started: float) -> None:
         RPC_SERVER_DURATION.labels(self._service, self._method, code.name).observe(time.perf_counter() - started)

@@ -12,12 +12,14 @@ import structlog
 from prometheus_client import Counter
 
 from gateway.api.operations import Operation
+from gateway.api.rate_limit_fields import RateLimitFields
 from gateway.app.access import Access, presented_key
 from gateway.app.call import Call
+from gateway.app.rate_limits import RateLimits
 from gateway.app.request_log import RequestLog
 from gateway.domain.gates import Caller, refusal_after_look_up, refusal_before_look_up
 from poolkit.context import current_request_id
-from poolkit.errors import DomainError, IdempotencyKeyRequired, SecretKeyInBrowser
+from poolkit.errors import DomainError, IdempotencyKeyRequired, RateLimited, SecretKeyInBrowser
 from poolkit.rpc.deadlines import MARGIN_SECONDS, current_deadline
 from poolkit.rpc.status import domain_error
 from poolkit.telemetry.tracing import current_traceparent
@@ -47,8 +49,12 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 class Edge:
     """The one way from an arrived call to its answer."""
 
-    def __init__(self, *, access: Access, request_log: RequestLog, mode: str, deadline_seconds: float) -> None:
+    def __init__(
+        self, *, access: Access, rate_limits: RateLimits, request_log: RequestLog, mode: str, deadline_seconds: float
+    ) -> None:
         self._access = access
+        self._rate_limits = rate_limits
+        self.rate_limit_fields: Final = RateLimitFields(rate_limits.policies)
         self._request_log = request_log
         self._mode = mode
         self._deadline_seconds = deadline_seconds
@@ -108,6 +114,7 @@ class Edge:
             call.principal = principal = await self._access.principal(key)
             refusal = refusal_after_look_up(Caller(key, self._mode, in_browser, publishable_may, principal))
         if refusal is None:
+            self._count(call)
             return
         if isinstance(refusal, SecretKeyInBrowser) and call.principal is not None:
             _SECRET_KEY_IN_BROWSER.inc()
@@ -119,6 +126,17 @@ class Edge:
                 operation=operation.name,
             )
         raise refusal
+
+    def _count(self, call: Call) -> None:
+        """Raises RateLimited. Comes last of the gates: who is refused by one of them has no bucket to spend."""
+        if call.principal is None:
+            return
+        call.standing = standing = self._rate_limits.take(call.principal)
+        if standing.retry_after_seconds:
+            [left] = standing.left
+            raise RateLimited(
+                f"The limit of this {left.policy} is used up.", retry_after_seconds=standing.retry_after_seconds
+            )
 
     def refused(self, call: Call, refusal: DomainError) -> DomainError:
         """The refusal of a call that came no further than its arrival, on record."""

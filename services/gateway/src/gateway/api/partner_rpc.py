@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from gateway.api.decoding import decode_fields, spelled_in_snake_case
 from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
-from poolkit.errors import InvalidRequest, RequestTooLarge
+from poolkit.errors import InvalidRequest, RateLimited, RequestTooLarge
 from poolkit.rpc.server import RpcServer
 from poolkit.rpc.types import Context, MethodHandler
 
@@ -65,6 +65,10 @@ class _Method:
                 idempotency_key=idempotency_key,
                 read=read,
             )
+        except RateLimited:
+            if call.standing is not None:
+                context.set_trailing_metadata(self._edge.rate_limit_fields.metadata(call.standing))
+            raise
         except InvalidRequest as error:
             raise spelled_in_snake_case(error) from error
         if call.replayed:

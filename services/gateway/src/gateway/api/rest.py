@@ -33,7 +33,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _ANY_ORIGIN: Final = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"x-request-id, retry-after"),
+    (b"access-control-expose-headers", b"x-request-id, retry-after, ratelimit, ratelimit-policy"),
 )
 _PREFLIGHT: Final = (
     *_ANY_ORIGIN,
@@ -73,6 +73,7 @@ class _Endpoint:
 
     def __init__(self, edge: Edge, operations: dict[str, Operation], load: _Load) -> None:
         self._edge = edge
+        self._fields = edge.rate_limit_fields
         self._operations = operations
         self._load = load
         self._open = frozenset(method for method, operation in operations.items() if operation.publishable_may)
@@ -108,16 +109,18 @@ class _Endpoint:
                 read=_Reader(scope, receive),
             )
             body = _encode(operation.view(answer))
-            given: Sequence[Header] = (*cors, _REPLAYED) if call.replayed else cors
+            given = (*cors, *self._fields.headers(call.standing))
+            if call.replayed:
+                given = (*given, _REPLAYED)
             await _send(send, 200, (_JSON, (b"content-length", b"%d" % len(body)), *given), body)
         except DomainError as error:
-            await self._refuse(send, error, call.request_id, cors)
+            await self._refuse(send, error, call.request_id, (*cors, *self._fields.headers(call.standing)))
         finally:
             load.in_flight -= 1
 
-    async def _refuse(self, send: Send, error: DomainError, request_id: str, cors: Sequence[Header]) -> None:
+    async def _refuse(self, send: Send, error: DomainError, request_id: str, given: Sequence[Header]) -> None:
         body = _encode(error_body(error, request_id))
-        headers: list[Header] = [_JSON, (b"content-length", b"%d" % len(body)), *cors]
+        headers: list[Header] = [_JSON, (b"content-length", b"%d" % len(body)), *given]
         if error.retry_after_seconds:
             headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
         if isinstance(error, MethodNotAllowed):

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+from gateway.app.rate_limits import Standing
 from gateway.domain.entitlement import Entitlement, Principal
 from poolkit.context import CallContext
 from poolkit.ids import is_request_id
@@ -23,6 +24,8 @@ class Call:
     deadline: float = 0.0
     """Unix seconds at which the caller is answered, come what may."""
     principal: Principal | None = None
+    standing: Standing | None = None
+    """What its rate limits leave; None until they were asked."""
     quote_id: str = ""
     trade_id: str = ""
     client_reference: str = ""
