@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from gateway.app.access import REMEMBERED_KEYS_MAX, Access, presented_key
+from gateway.app import access as access_module
+from gateway.app.access import Access, presented_key
 from gateway.domain.entitlement import KeyKind, PresentedKey, Principal
-from poolkit.errors import Unavailable
+from poolkit.errors import Overloaded, Unavailable
 from poolkit.security import new_api_key
 from tests.unit.gateway.test_gates import PRINCIPAL
 from tests.waiting import eventually
@@ -137,13 +138,39 @@ async def test_an_answer_asked_for_before_a_change_is_not_remembered() -> None:
     assert await access.principal(presented) is None
 
 
-async def test_what_is_remembered_is_bounded_in_number() -> None:
+async def test_what_is_remembered_is_bounded_in_number_and_unknown_keys_push_out_no_known_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access_module, "UNKNOWN_KEYS_MAX", 5)
+    monkeypatch.setattr(access_module, "REMEMBERED_KEYS_MAX", 3)
     store = Store()
-    store.answer = None
     access = Access(store, PEPPER)
-    for _ in range(10):
+    known = [key() for _ in range(3)]
+    for presented in known:
+        await access.principal(presented)
+    store.answer = None
+    for _ in range(20):
         await access.principal(key())
-    access._remembered.update({bytes([0, number >> 8, number & 255]): access._remembered[next(iter(access._remembered))]
-                               for number in range(REMEMBERED_KEYS_MAX - 10)})  # fmt: skip
+    asked = store.asked
+    assert [await access.principal(presented) for presented in known] == [PRINCIPAL] * 3
+    assert (store.asked, len(access._unknown)) == (asked, 5)
+    store.answer = PRINCIPAL
     await access.principal(key())
-    assert len(access._remembered) == REMEMBERED_KEYS_MAX
+    assert len(access._remembered) == 3
+
+
+async def test_a_flood_of_made_up_keys_is_shed_and_keys_in_use_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module, "LOOK_UPS_MAX", 4)
+    store, clock = Store(), Clock()
+    access = Access(store, PEPPER, clock=clock)
+    in_use = key()
+    await access.principal(in_use)
+    store.hold = asyncio.Event()
+    flood = [asyncio.create_task(access.principal(key())) for _ in range(10)]
+    shed = await asyncio.gather(*flood[4:], return_exceptions=True)
+    assert [type(refusal) for refusal in shed] == [Overloaded] * 6
+    clock.now += 1.5
+    assert await access.principal(in_use) == PRINCIPAL
+    assert store.asked == 1 + 4 + 1
+    store.hold.set()
+    await asyncio.gather(*flood[:4])

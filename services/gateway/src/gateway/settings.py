@@ -33,9 +33,7 @@ class GatewaySettings(ServiceSettings):
         default=2.0, gt=0, le=30, description="seconds within which a partner is answered, up to 30"
     )
     key_calls_per_second: int = Field(default=500, ge=1, le=1_000_000, description="calls a second of one key")
-    key_calls_burst: int = Field(
-        default=1_000, ge=1, le=10_000_000, description="calls of a key at once, after a rest"
-    )
+    key_calls_burst: int = Field(default=1_000, ge=1, le=10_000_000, description="calls of a key at once, after a rest")
     organization_calls_per_second: int = Field(
         default=1_000, ge=1, le=1_000_000, description="calls a second of all keys of an organization"
     )

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from gateway.domain.entitlement import KeyKind, PresentedKey, Principal
-from poolkit.errors import Unavailable
+from poolkit.errors import Overloaded, Unavailable
 from poolkit.security import KEY_PATTERN, hash_key, key_checksum_ok
 
 log = structlog.get_logger(__name__)
@@ -20,7 +20,11 @@ REMEMBERED_SECONDS_MAX: Final = 2.0
 # From here on one caller's look-up renews the entry while the others still use it, so nobody waits under load.
 RENEWED_SECONDS: Final = 1.0
 REMEMBERED_KEYS_MAX: Final = 10_000
+UNKNOWN_KEYS_MAX: Final = 2_000
 LOOK_UP_SECONDS_MAX: Final = 1.0
+LOOK_UPS_MAX: Final = 512
+"""Under way at once. Beyond it keys not seen lately are refused: a flood of made-up ones must not fill the database's
+queue, in which those in use are renewed."""
 AUTHORIZATION_LENGTH_MAX: Final = 256
 
 LookUp = Callable[[bytes], Awaitable[Principal | None]]
@@ -51,12 +55,14 @@ class Access:
         self._pepper = pepper
         self._clock = clock
         self._remembered: dict[bytes, _Remembered] = {}
+        # Apart, so that a flood of unknown keys makes room among themselves only.
+        self._unknown: dict[bytes, _Remembered] = {}
         self._asking: dict[bytes, asyncio.Task[_Remembered]] = {}
 
     async def principal(self, key: PresentedKey) -> Principal | None:
-        """Whom the key speaks for; None where it is unknown or revoked. Raises Unavailable."""
+        """Whom the key speaks for; None where it is unknown or revoked. Raises Unavailable, Overloaded."""
         hashed = hash_key(key.text, self._pepper)
-        known = self._remembered.get(hashed)
+        known = self._remembered.get(hashed) or self._unknown.get(hashed)
         if known is not None:
             age = self._clock() - known.asked_at
             if age < RENEWED_SECONDS:
@@ -67,12 +73,15 @@ class Access:
         elif not key_checksum_ok(key.text):
             # Nobody minted it: noise costs the database nothing.
             return None
+        if len(self._asking) >= LOOK_UPS_MAX and hashed not in self._asking:
+            raise Overloaded
         # Shielded: others wait for the same answer.
         return (await asyncio.shield(self._ask(hashed))).principal
 
     def forget(self) -> None:
         """Forgets everything, since a key or an entitlement changed; answers under way are not remembered either."""
         self._remembered.clear()
+        self._unknown.clear()
         self._asking.clear()
 
     def _ask(self, hashed: bytes) -> "asyncio.Task[_Remembered]":
@@ -101,6 +110,15 @@ class Access:
         if task.cancelled() or task.exception() is not None or forgotten:
             return
         self._remembered.pop(hashed, None)
-        while len(self._remembered) >= REMEMBERED_KEYS_MAX:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[hashed] = task.result()
+        self._unknown.pop(hashed, None)
+        answer = task.result()
+        if answer.principal is None:
+            _put(self._unknown, hashed, answer, UNKNOWN_KEYS_MAX)
+        else:
+            _put(self._remembered, hashed, answer, REMEMBERED_KEYS_MAX)
+
+
+def _put(memory: dict[bytes, _Remembered], hashed: bytes, answer: _Remembered, count_max: int) -> None:
+    while len(memory) >= count_max:
+        del memory[next(iter(memory))]
+    memory[hashed] = answer
