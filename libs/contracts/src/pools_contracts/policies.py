@@ -69,10 +69,20 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         ),
         "pools.trade.v1.TradeService": ServicePolicy(
             deadline_seconds=2.0,
-            repeatable=("TransactQuotes", "GetTransactions", "GetTrades", "ListTrades", "ReportSettlements"),
+            repeatable=(
+                "TransactQuotes",
+                "GetTransactions",
+                "GetTrades",
+                "ListTrades",
+                "ReportSettlements",
+                "ListOverdueTrades",
+            ),
         ),
         "pools.webhook_ingest.v1.WebhookAdminService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("ListSources", "ListWebhooks"), once=("CreateSource", "RotateSource")
+        ),
+        "pools.webhook_ingest.v1.SettlementStatusService": ServicePolicy(
+            deadline_seconds=2.0, repeatable=("PollSettlements",)
         ),
         "pools.ledger.v1.LedgerService": ServicePolicy(
             deadline_seconds=2.0,

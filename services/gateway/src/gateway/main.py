@@ -26,6 +26,7 @@ from gateway.app.request_log import RequestLog
 from gateway.outbound.journey import OwnRecords, RemoteOwner
 from gateway.outbound.ledger import LedgerClient
 from gateway.outbound.quotes import QuoteClient
+from gateway.outbound.settlements import SettlementsClient
 from gateway.outbound.trades import TradeClient
 from gateway.outbound.webhooks import WebhookPoster
 from gateway.settings import GatewaySettings
@@ -58,6 +59,7 @@ class Colleagues:
         webhook_ingest = WebhookIngestStubs(runtime.channel(settings.webhook_ingest_address))
         self.quotes = QuoteClient(quote.quote, mode)
         self.trades = TradeClient(trade.trade, mode)
+        self.settlements = SettlementsClient(webhook_ingest.settlement_status)
         self.ledger = LedgerClient(ledger.ledger)
         self.own_journeys = JourneyService("gateway", functools.partial(journey.find, runtime.database))
         self.owners: list[Owner] = [
@@ -97,7 +99,11 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
         deadline_seconds=settings.call_seconds_max,
     )
     partner = PartnerOperations(
-        quotes=colleagues.quotes, trades=colleagues.trades, ledger=colleagues.ledger, ibans=settings.funding_ibans
+        quotes=colleagues.quotes,
+        trades=colleagues.trades,
+        settlements=colleagues.settlements,
+        ledger=colleagues.ledger,
+        ibans=settings.funding_ibans,
     )
     operations = partner_operations(partner)
 

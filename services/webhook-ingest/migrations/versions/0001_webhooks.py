@@ -99,6 +99,18 @@ CREATE TABLE webhook_attempts (
 );
 COMMENT ON COLUMN webhook_attempts.request_id IS 'Who reserved the trade, once known; else who posted.';
 
+CREATE TABLE status_polls (
+    transact_id text PRIMARY KEY,
+    asked_at    timestamptz NOT NULL,
+    asked_count integer NOT NULL,
+    outcome     text NOT NULL DEFAULT '',
+    request_id  text NOT NULL,
+    traceparent text NOT NULL
+);
+COMMENT ON TABLE status_polls IS 'Trades the provider was asked about: when last, how often, and what it said last.';
+COMMENT ON COLUMN status_polls.outcome IS 'Empty while it is being asked, or where the process ended meanwhile.';
+CREATE INDEX status_polls_request ON status_polls (request_id);
+
 CREATE TABLE rejected_webhooks (
     webhook_id       text PRIMARY KEY,
     source           text NOT NULL,
@@ -127,6 +139,7 @@ def upgrade() -> None:
         GRANT SELECT, INSERT ON sources, source_secrets, webhooks, webhook_attempts TO {role};
         GRANT UPDATE (expires_at) ON source_secrets TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON unprocessed_webhooks TO {role};
+        GRANT SELECT, INSERT, UPDATE ON status_polls TO {role};
         GRANT SELECT, INSERT, DELETE ON rejected_webhooks TO {role};
     """)
     op.execute(outbox.grants(role) + leases.grants(role))

@@ -1,5 +1,7 @@
 """Owns the wiring of the webhook-ingest service: what it is made of, and what calls what."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
 
@@ -8,23 +10,29 @@ from poolkit.outbox import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
+from pools.trade.v1 import trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
-from pools.webhook_ingest.v1 import webhook_ingest_pb2_grpc
+from pools.webhook_ingest.v1 import settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.trade import TradeClient
 from webhook_ingest.api.admin import WebhookAdminService
 from webhook_ingest.api.bodies import read_event
 from webhook_ingest.api.http import application
+from webhook_ingest.api.settlement_status import SettlementStatusService
 from webhook_ingest.app.directory import SourceDirectory
 from webhook_ingest.app.intake import Intake
 from webhook_ingest.app.lanes import Lane
+from webhook_ingest.app.overdue import PollOverdue
 from webhook_ingest.app.payins import ProcessPayins
+from webhook_ingest.app.poll import PollSettlements
 from webhook_ingest.app.purge import PurgeRejected
 from webhook_ingest.app.receive import ReceiveWebhooks
 from webhook_ingest.app.reports import ProcessReports
 from webhook_ingest.app.sources import Sources
 from webhook_ingest.domain.processing import Retries
 from webhook_ingest.outbound.events import PayinEvents
+from webhook_ingest.outbound.overdue import OverdueTradesClient
+from webhook_ingest.outbound.provider import ProviderClient
 from webhook_ingest.outbound.references import REFERENCES_MAX, FundingReferencesClient
 from webhook_ingest.outbound.settlements import SettlementsClient
 from webhook_ingest.settings import WebhookIngestSettings
@@ -42,7 +50,8 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     cipher = Cipher(settings.encryption_key.get_secret_value())
     directory = SourceDirectory(database, cipher)
     await directory.listen()
-    lanes = build_lanes(runtime)
+    trade = TradeClient(runtime.channel(settings.trade_address)).trade
+    lanes = build_lanes(runtime, trade)
     intake = Intake(database, directory, read_event, ReceiveWebhooks(database, lanes, settings.claim_seconds))
 
     runtime.add_http(application(intake), settings.webhook_listen, name="webhook")
@@ -51,6 +60,7 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     journeys = JourneyService("webhook-ingest", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
 
+    build_polls(runtime, directory, intake, lanes[0], trade)
     runtime.on_drain(intake.drain)
     for lane in lanes:
         runtime.add_loop(f"{lane.name} lane", lane.run)
@@ -61,10 +71,43 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     runtime.add_loop("purge", purge.run)
 
 
-def build_lanes(runtime: Runtime[WebhookIngestSettings]) -> tuple[Lane, Lane]:
+def build_polls(
+    runtime: Runtime[WebhookIngestSettings],
+    directory: SourceDirectory,
+    intake: Intake,
+    reports: Lane,
+    trade: trade_pb2_grpc.TradeServiceAsyncStub,
+) -> None:
+    """The questions to the settlement provider: those that colleagues have, and those that nobody asks for too long."""
+    settings, database = runtime.settings, runtime.database
+    poll = None
+    if settings.provider_url:
+        provider = ProviderClient(
+            settings.provider_url,
+            token=settings.provider_token.get_secret_value(),
+            seconds_max=settings.provider_seconds_max,
+        )
+        poll = PollSettlements(database, provider, directory, intake, reports, settings.provider_source)
+        overdue = PollOverdue(
+            OverdueTradesClient(trade, runtime.mode),
+            poll,
+            Lease(database, "overdue", LEASE_SECONDS),
+            age_seconds_min=settings.reserved_seconds_max,
+            pause_seconds=settings.overdue_pause_seconds,
+        )
+        runtime.add_loop("overdue", overdue.run)
+        runtime.on_drain(poll.drain)
+        runtime.on_close(provider.close)
+    status = SettlementStatusService(poll, pause_seconds=settings.provider_pause_seconds, mode=runtime.mode)
+    runtime.rpc.add(settlement_status_pb2_grpc.add_SettlementStatusServiceServicer_to_server, status)
+
+
+def build_lanes(
+    runtime: Runtime[WebhookIngestSettings], trade: trade_pb2_grpc.TradeServiceAsyncStub
+) -> tuple[Lane, Lane]:
     """Reports go to trade, pay-ins to the ledger: the silence of one does not hold up the other."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
-    settlements = SettlementsClient(TradeClient(runtime.channel(settings.trade_address)).trade)
+    settlements = SettlementsClient(trade)
     references = FundingReferencesClient(LedgerClient(runtime.channel(settings.ledger_address)).ledger)
     retries = Retries(
         seconds_min=settings.retry_seconds_min,

@@ -30,3 +30,29 @@ class WebhookIngestSettings(ServiceSettings):
         default=86_400.0, gt=0, le=2_592_000, description="seconds after which a no is final, up to 2592000"
     )
     rejected_days: int = Field(default=30, ge=1, le=365, description="days that refused webhooks are kept, 1 to 365")
+    provider_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="the settlement provider's status API, such as https://provider.example; empty asks nobody",
+    )
+    provider_token: SecretStr = Field(
+        default=SecretStr(""), description="sent to the provider as `Authorization: Bearer`, unless empty"
+    )
+    provider_source: str = Field(
+        default="settlement", description="the source under whose name the provider's answers are stored"
+    )
+    provider_seconds_max: float = Field(
+        default=1.0, gt=0, le=30, description="seconds that the provider may take to answer, up to 30"
+    )
+    provider_pause_seconds: float = Field(
+        default=1.0, gt=0, le=3600, description="seconds within which a trade is asked about once, up to 3600"
+    )
+    reserved_seconds_max: int = Field(
+        default=600,
+        ge=1,
+        le=2_592_000,
+        description="seconds after which reserved trades are asked about, up to 2592000",
+    )
+    overdue_pause_seconds: float = Field(
+        default=60.0, gt=0, le=86_400, description="seconds between two such questions about a trade, up to 86400"
+    )

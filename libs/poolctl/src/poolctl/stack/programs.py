@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from poolctl.sandbox.names import SETTLEMENT_SOURCE
 from poolctl.stack.databases import migrator_url, runtime_url
 from poolctl.stack.kafka import Kafka
 from poolctl.stack.kafka_program import user_cache_directory
@@ -92,6 +93,8 @@ def _webhook_ingest(wiring: Wiring) -> dict[str, str]:
         "POOLS_ENCRYPTION_KEY": wiring.secrets.webhook_ingest_encryption_key,
         "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
         "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),
+        "POOLS_PROVIDER_URL": f"http://{wiring.address('sandbox.provider')}",
+        "POOLS_PROVIDER_SOURCE": SETTLEMENT_SOURCE,
     }
 
 

@@ -1,10 +1,11 @@
 """The partner operations: one use case each, whichever way the call came in. All of them stand behind the gates."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from gateway.app.call import Call, is_id
-from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, TradePage, Trades
+from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, Settlements, TradePage, Trades
 from gateway.app.requests import (
     FundingRequest,
     LedgerRequest,
@@ -17,6 +18,7 @@ from gateway.domain.gates import pool_refusal
 from gateway.domain.offers import Balance, Capabilities, Funding, capabilities
 from gateway.domain.quote_terms import UnpricedQuote, check_terms
 from gateway.domain.records import CataloguedPool, PoolRecord, QuoteRecord, TradeRecord
+from gateway.domain.views import RESERVED
 from poolkit.errors import DeadlineExceeded, InvalidRequest, NotFound, OffRampNotEnabled, Unavailable
 from poolkit.money import DIGITS, FIAT
 
@@ -25,10 +27,17 @@ class PartnerOperations:
     """What partners may ask for. Each method takes the call, the id in the path (or none), and the rest."""
 
     def __init__(
-        self, *, quotes: Quotes, trades: Trades, ledger: Ledger, ibans: Mapping[str, str] = MappingProxyType({})
+        self,
+        *,
+        quotes: Quotes,
+        trades: Trades,
+        settlements: Settlements,
+        ledger: Ledger,
+        ibans: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._quotes = quotes
         self._trades = trades
+        self._settlements = settlements
         self._ledger = ledger
         self._ibans = ibans
 
@@ -106,9 +115,17 @@ class PartnerOperations:
         return _noting_trade(call, trade)
 
     async def get_transaction(self, call: Call, quote_id: str, _request: Nothing) -> TradeRecord:
-        """Reads a trade by its quote. Raises NotFound, and IdempotencyInProgress while an intent runs."""
+        """Reads a trade by its quote; one still reserved is asked about at the settlement provider first.
+
+        Raises NotFound, and IdempotencyInProgress while an intent runs. No silence of the provider's fails the poll.
+        """
         call.quote_id = _existing_id(quote_id, "quote")
-        return _noting_trade(call, await self._trades.get_by_quote(call.context, quote_id))
+        trade = await self._trades.get_by_quote(call.context, quote_id)
+        if trade.status == RESERVED and await self._settlements.has_news(call.context, trade.transact_id):
+            # Out of reach now: then what was read is the answer, which was true a moment ago.
+            with contextlib.suppress(Unavailable, DeadlineExceeded):
+                trade = await self._trades.get_by_quote(call.context, quote_id)
+        return _noting_trade(call, trade)
 
     async def get_trade(self, call: Call, trade_id: str, _request: Nothing) -> TradeRecord:
         """Reads a trade by its own id. A pure read. Raises NotFound."""

@@ -86,6 +86,13 @@ class EntryPage:
     """Empty on the last page."""
 
 
+class Settlements(Protocol):
+    """Whoever can ask the settlement provider."""
+
+    async def has_news(self, context: CallContext, trade_id: str) -> bool:
+        """Has the provider asked about a trade, once; whether the trade is worth reading again. Never raises."""
+
+
 class Ledger(Protocol):
     """The ledger service."""
 

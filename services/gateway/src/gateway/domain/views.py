@@ -18,6 +18,7 @@ SIDES: Final = (None, "on_ramp", "off_ramp")
 QUOTE_TYPES: Final = ("firm", "firm", "indicative")
 QUOTE_STATUSES: Final = (None, "active", "consumed", "rejected", "expired")
 TRADE_STATUSES: Final = (None, "reserved", "settled", "failed", "released", "returned")
+RESERVED: Final = TRADE_STATUSES.index("reserved")
 RECONCILIATION_STATES: Final = ("open", "open", "matched", "exception")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from poolkit.database import Database
-from poolkit.errors import DomainError
+from poolkit.errors import DomainError, InvalidRequest
 from poolkit.rpc.batches import answer_items, own_context
 from poolkit.rpc.convert import refusal
 from poolkit.rpc.deadlines import deadline
@@ -24,6 +24,7 @@ from trade.domain.intent import TransactRequest
 from trade.domain.lifecycle import Outcome
 from trade.domain.trade import Trade
 
+AGE_SECONDS_MAX: Final = 2_592_000
 _OUTCOMES: Final = {
     Outcome.APPLIED: trade_pb2.REPORT_OUTCOME_APPLIED,
     Outcome.REPEATED: trade_pb2.REPORT_OUTCOME_REPEATED,
@@ -116,6 +117,29 @@ class TradeService(trade_pb2_grpc.TradeServiceServicer):
             needs_organization=False,
         )
         return trade_pb2.ReportSettlementsResponse(results=[self._reported(answer) for answer in answers])
+
+    async def ListOverdueTrades(  # noqa: N802 - the RPC's name
+        self, request: trade_pb2.ListOverdueTradesRequest, context: Context
+    ) -> trade_pb2.ListOverdueTradesResponse:
+        """Lists trades still reserved after a while."""
+        own_context(request.context, self._mode, needs_organization=False)
+        if not 1 <= request.age_seconds_min <= AGE_SECONDS_MAX:
+            raise InvalidRequest(f"it must be 1 to {AGE_SECONDS_MAX}.", field="age_seconds_min")
+        page = await read.list_overdue(
+            self._database,
+            age_seconds_min=request.age_seconds_min,
+            size=requests.page_size(request.page_size),
+            token=request.page_token,
+        )
+        return trade_pb2.ListOverdueTradesResponse(
+            trades=[
+                trade_pb2.OverdueTrade(
+                    trade_id=trade.trade_id, organization_id=trade.organization_id, request_id=trade.request_id
+                )
+                for trade in page.trades
+            ],
+            next_page_token=page.next_token,
+        )
 
     async def _drive(self, items: list[TransactRequest]) -> list[Accepted | DomainError]:
         # The driver works under a deadline of its own: what was begun completes when the caller is gone.

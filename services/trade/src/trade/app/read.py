@@ -53,3 +53,19 @@ async def list_trades(
     found = await trades.list_page(database, organization_id, before=before, matching=matching, limit=size + 1)
     shown = found[:size]
     return Page(shown, cursor.make(shown[-1].trade_id) if len(found) > size else "")
+
+
+@dataclass(frozen=True, slots=True)
+class OverduePage:
+    """A page of trades that wait for their report, the oldest first; the token is empty on the last one."""
+
+    trades: list[trades.OverdueTrade]
+    next_token: str
+
+
+async def list_overdue(database: Database, *, age_seconds_min: float, size: int, token: str) -> OverduePage:
+    """Lists trades still reserved after a while. Raises InvalidRequest for a token that is not one of ours."""
+    after = cursor.read(token) if token else None
+    found = await trades.list_overdue(database, age_seconds_min=age_seconds_min, after=after, limit=size + 1)
+    shown = found[:size]
+    return OverduePage(shown, cursor.make(shown[-1].trade_id) if len(found) > size else "")

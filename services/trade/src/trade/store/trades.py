@@ -54,6 +54,15 @@ WHERE t.organization_id = $1 AND ($2::text IS NULL OR t.trade_id < $2)
 ORDER BY t.trade_id DESC LIMIT $7
 """  # noqa: S608 - constants only
 
+# The token names a trade, which keeps its place when it is settled meanwhile.
+_OVERDUE = """
+SELECT t.trade_id, t.organization_id, t.request_id FROM trades t
+WHERE t.status = 'reserved' AND t.created_at <= clock_timestamp() - make_interval(secs => $1)
+  AND ($2::text IS NULL
+       OR (t.created_at, t.trade_id) > (SELECT l.created_at, l.trade_id FROM trades l WHERE l.trade_id = $2))
+ORDER BY t.created_at, t.trade_id LIMIT $3
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LockedTrade:
@@ -73,6 +82,16 @@ class TradeFilter:
     status: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueTrade:
+    """A trade that waits for its report."""
+
+    trade_id: str
+    organization_id: str
+    request_id: str
+    """Of the request that reserved it."""
 
 
 async def write_transitions(unit: Unit, transitions: Sequence[Transition]) -> None:
@@ -127,6 +146,14 @@ async def list_page(
         limit,
     )
     return [_trade(row) for row in rows]
+
+
+async def list_overdue(
+    database: Database, *, age_seconds_min: float, after: str | None, limit: int
+) -> list[OverdueTrade]:
+    """Reads trades of all organizations reserved for at least so long, the oldest first, behind the trade `after`."""
+    rows = await database.fetch(_OVERDUE, float(age_seconds_min), after, limit)
+    return [OverdueTrade(row["trade_id"], row["organization_id"], row["request_id"]) for row in rows]
 
 
 def _trade(row: Record) -> Trade:

@@ -1,5 +1,7 @@
 """Owns the way of one posted webhook: whose it is, whether it was signed, what it says, and that it is kept."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from prometheus_client import Counter
@@ -70,41 +72,50 @@ class Intake:
         # Only now: whoever has not signed has no say in what is traced, nor under which trace.
         with span("webhook-ingest.ReceiveWebhook", traceparent=posted.traceparent, kind="server") as receiving:
             try:
-                event = self._read(source, posted.body)
+                event = self.read(source, posted.body)
             except DomainError as refusal:
                 receiving.fail(refusal)
                 await self._reject(posted, refusal, SIGNATURE_VALID)
                 raise
             receiving.set("pools.webhook_kind", event.kind)
-            return await self._store(posted, event)
+            return await self._store(
+                Incoming(
+                    webhook_id=new_id("whe"),
+                    source=posted.source,
+                    event=event,
+                    fingerprint=event.fingerprint,
+                    body=posted.body,
+                    request_id=posted.request_id,
+                    traceparent=current_traceparent(),
+                )
+            )
+
+    async def take_answers(self, answers: Sequence[Incoming]) -> list[Receipt | BaseException]:
+        """Takes in what a provider answered when it was asked, in this order; each fails alone, as a posted one would.
+
+        Under the same source and event ids as its webhooks, so that whichever comes second is a duplicate.
+        """
+        return await asyncio.gather(*(self._store(answer) for answer in answers), return_exceptions=True)
 
     async def drain(self) -> None:
         """Refuses what comes from now on and returns when all that was taken is answered."""
         await self._webhooks.drain()
         await self._rejections.drain()
 
-    def _read(self, source: OpenSource, body: bytes) -> ProviderEvent:
+    def read(self, source: OpenSource, body: bytes) -> ProviderEvent:
+        """The event in a body that is known to be the source's. Raises InvalidRequest, KindNotAllowed."""
         event = self._read_body(body)
         if event.kind not in source.kinds:
             raise KindNotAllowed
         return event
 
-    async def _store(self, posted: Posted, event: ProviderEvent) -> Receipt:
-        incoming = Incoming(
-            webhook_id=new_id("whe"),
-            source=posted.source,
-            event=event,
-            fingerprint=event.fingerprint,
-            body=posted.body,
-            request_id=posted.request_id,
-            traceparent=current_traceparent(),
-        )
+    async def _store(self, incoming: Incoming) -> Receipt:
         try:
             receipt = await self._webhooks.submit(incoming)
         except DomainError as refusal:
-            _RECEIVED.labels(posted.source, refusal.code).inc()
+            _RECEIVED.labels(incoming.source, refusal.code).inc()
             raise
-        _RECEIVED.labels(posted.source, "duplicate" if receipt.duplicate else "stored").inc()
+        _RECEIVED.labels(incoming.source, "duplicate" if receipt.duplicate else "stored").inc()
         return receipt
 
     async def _reject(self, posted: Posted, refusal: DomainError, signature_result: str) -> None:

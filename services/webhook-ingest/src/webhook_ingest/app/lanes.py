@@ -5,10 +5,11 @@ everything else (retries, what a crash left, what came while the lane was full) 
 """
 
 import asyncio
+import contextlib
 import contextvars
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -71,6 +72,7 @@ class Lane:
         self._working: asyncio.Task[None] | None = None
         self._batch_ended = asyncio.Event()
         self._measured_at = float("-inf")
+        self._watched: dict[str, asyncio.Future[None]] = {}
 
     @property
     def room(self) -> int:
@@ -83,6 +85,18 @@ class Lane:
         if self._working is None:
             # Whoever happens to be first must not lend its request id and trace to everyone's batch.
             self._working = asyncio.get_running_loop().create_task(self._work(), context=contextvars.Context())
+
+    @contextlib.contextmanager
+    def watch(self, webhook_ids: Sequence[str]) -> Iterator[list[asyncio.Future[None]]]:
+        """Futures that are done when this process has recorded a try of these webhooks, for the length of the block."""
+        loop = asyncio.get_running_loop()
+        watched = {webhook_id: loop.create_future() for webhook_id in webhook_ids}
+        self._watched |= watched
+        try:
+            yield list(watched.values())
+        finally:
+            for webhook_id in watched:
+                self._watched.pop(webhook_id, None)
 
     async def run(self) -> None:
         """Looks for webhooks that are due, until cancelled."""
@@ -190,6 +204,9 @@ class Lane:
     def _tell(self, finishes: Sequence[Finish], ended: dict[str, str]) -> None:
         for finish in finishes:
             outcome = ended.get(finish.webhook.webhook_id, "overtaken")
+            watched = self._watched.pop(finish.webhook.webhook_id, None)
+            if watched is not None and not watched.done():
+                watched.set_result(None)
             _ATTEMPTS.labels(self.name, outcome).inc()
             if outcome == "exception":
                 _log.warning(

@@ -35,6 +35,46 @@ class Settlements(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """What the provider said of a trade when it was asked; nothing of it has been checked."""
+
+    trade_id: str
+    """The trade it speaks of."""
+    bodies: Sequence[bytes]
+    """What it reports, each as it would post it; none while there is nothing to report."""
+
+
+class NoAnswer(Exception):
+    """The provider was out of reach, too slow, or not to be understood: nothing is known, and nothing follows."""
+
+
+class Provider(Protocol):
+    """The settlement provider's status API."""
+
+    async def ask(self, trade_id: str) -> ProviderAnswer:
+        """What became of a trade; a trade that it never heard of has no reports. Raises NoAnswer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueTrade:
+    """A trade that is still reserved after a while."""
+
+    trade_id: str
+    organization_id: str
+    request_id: str
+    """The request that reserved it."""
+
+
+class OverdueTrades(Protocol):
+    """The trade service, as far as it knows who waits for a report."""
+
+    async def list_page(self, *, age_seconds_min: int, token: str) -> tuple[list[OverdueTrade], str]:
+        """Trades reserved for at least so long, the oldest first, and the token of the next page."""
+        ...
+
+
 class FundingReferences(Protocol):
     """The ledger."""
 

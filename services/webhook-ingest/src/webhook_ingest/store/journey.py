@@ -33,6 +33,11 @@ SELECT * FROM rejected_webhooks WHERE webhook_id = ANY ($1::text[])
 UNION SELECT * FROM rejected_webhooks WHERE request_id = ANY ($1::text[])
 LIMIT $2
 """
+_POLLS: Final = """
+SELECT * FROM status_polls WHERE transact_id = ANY ($1::text[])
+UNION SELECT * FROM status_polls WHERE request_id = ANY ($1::text[])
+LIMIT $2
+"""
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
@@ -40,6 +45,7 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
     wanted = list(dict.fromkeys(ids))
     chosen = [row["webhook_id"] for row in await database.fetch(_WEBHOOK_IDS, wanted, limit)]
     rows = [_rejected(row) for row in await database.fetch(_REJECTED, wanted, limit)]
+    rows += [_poll(row) for row in await database.fetch(_POLLS, wanted, limit)]
     if chosen:
         webhooks = await database.fetch(_WEBHOOKS, chosen)
         payins = {row["payin_event_id"]: row for row in webhooks if row["payin_event_id"]}
@@ -152,4 +158,17 @@ def _rejected(row: Record) -> JourneyRow:
             "detail": row["detail"],
             "body_bytes": str(row["body_bytes"]),
         },
+    )
+
+
+def _poll(row: Record) -> JourneyRow:
+    told = row["outcome"].replace("_", " ") or "not heard yet"
+    return JourneyRow(
+        recorded_at=row["asked_at"],
+        kind="status_poll",
+        record_id=row["transact_id"],
+        summary=f"settlement was asked what became of the trade: {told} (time {row['asked_count']})",
+        traceparent=row["traceparent"],
+        ids={"trade": row["transact_id"], "request": row["request_id"]},
+        facts={"outcome": row["outcome"], "asked_count": str(row["asked_count"])},
     )

@@ -23,6 +23,8 @@ class Incoming(NamedTuple):
     body: bytes
     request_id: str
     traceparent: str
+    signature_result: str = "valid"
+    """Or `polled`, for what the provider answered when asked."""
 
     @property
     def lane(self) -> str:
@@ -60,9 +62,11 @@ class Echo(NamedTuple):
 
 
 _COLUMNS = """webhook_id, source, provider_event_id, kind, transact_id, network_transaction_id, currency, amount,
-    funding_reference, bank_transaction_id, payin_event_id, occurred_at, fingerprint, body, request_id, traceparent"""
+    funding_reference, bank_transaction_id, payin_event_id, occurred_at, fingerprint, body, request_id, traceparent,
+    signature_result"""
 _ARRAYS = """$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::numeric[],
-    $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::bytea[], $14::bytea[], $15::text[], $16::text[]"""
+    $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::bytea[], $14::bytea[], $15::text[], $16::text[],
+    $17::text[]"""
 
 # A claimed one is tried by whoever stores it, at once; the others are due, for whoever looks first.
 _STORE = f"""
@@ -74,8 +78,8 @@ WITH stored AS (
 ), entered AS (
     INSERT INTO unprocessed_webhooks (webhook_id, lane, attempt_number, under_way, next_attempt_at)
     SELECT webhook_id, lane, claimed::integer, claimed,
-           clock_timestamp() + CASE WHEN claimed THEN make_interval(secs => $19) ELSE interval '0' END
-    FROM stored JOIN unnest($1::text[], $17::text[], $18::boolean[]) AS given (webhook_id, lane, claimed)
+           clock_timestamp() + CASE WHEN claimed THEN make_interval(secs => $20) ELSE interval '0' END
+    FROM stored JOIN unnest($1::text[], $18::text[], $19::boolean[]) AS given (webhook_id, lane, claimed)
          USING (webhook_id)
 )
 SELECT webhook_id, received_at FROM stored
@@ -96,7 +100,7 @@ LEFT JOIN webhooks payin ON payin.bank_transaction_id = given.bank_transaction_i
 # A conflict that is posted again and again is kept once, and so is an event that repeats a pay-in.
 _STORE_ECHOES = f"""
 INSERT INTO webhooks ({_COLUMNS}, first_webhook_id, refusal_reason)
-SELECT * FROM unnest({_ARRAYS}, $17::text[], $18::text[])
+SELECT * FROM unnest({_ARRAYS}, $18::text[], $19::text[])
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - constants only
 
@@ -164,4 +168,5 @@ def _row(item: Incoming) -> tuple[Any, ...]:
         item.body,
         item.request_id,
         item.traceparent,
+        item.signature_result,
     )
