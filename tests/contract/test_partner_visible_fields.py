@@ -26,7 +26,7 @@ FORBIDDEN: Final = (
 )  # fmt: skip
 WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
-OPERATIONS: Final = partner_operations(PartnerOperations(quotes=None, trades=None, ledger=None))  # type: ignore[arg-type]
+OPERATIONS: Final = partner_operations(PartnerOperations(quotes=None, trades=None, settlements=None, ledger=None))  # type: ignore[arg-type]
 ENTRIES: Final = EntryPage("EUR", "0.00", [types_pb2.LedgerEntry()], "")
 # What each operation's use case answers, as colleagues send it.
 ANSWERS: Final = {

@@ -19,20 +19,27 @@ from pools_contracts.webhook_ingest import WebhookIngestClient
 from tests.integration.databases import RunningPostgres
 from tests.integration.gateway.calls import Caller
 from tests.integration.gateway.house import Partner, RunningGateway, running, settings_of, start_gateway, start_quote
+from tests.integration.provider import Provider, serving_provider
 from tests.waiting import eventually
 from trade.main import build as build_trade
 from trade.settings import TradeSettings
 from webhook_ingest.main import build as build_webhook_ingest
 from webhook_ingest.settings import WebhookIngestSettings
 
+POLL_PAUSE_SECONDS = 0.2
+"""How often the provider is asked about one trade at most."""
+
 
 class House:
     """What a test does as a partner, as the bank, and as the settlement provider."""
 
-    def __init__(self, gateway: RunningGateway, quote: QuoteClient, http: httpx.AsyncClient, webhooks: str) -> None:
+    def __init__(
+        self, gateway: RunningGateway, quote: QuoteClient, http: httpx.AsyncClient, webhooks: str, provider: Provider
+    ) -> None:
         self.gateway = gateway
         self.quote = quote
         self.http = http
+        self.provider = provider
         self._webhooks = webhooks
         self._secrets: dict[str, str] = {}
 
@@ -80,17 +87,24 @@ class House:
         }
         await self._post("settlement", event | fields)
 
-    async def _post(self, source: str, event: dict[str, str]) -> None:
+    async def post_report(self, event: dict[str, str]) -> dict[str, object]:
+        """The settlement provider posts this event; the answer."""
+        return await self._post("settlement", event)
+
+    async def _post(self, source: str, event: dict[str, str]) -> dict[str, object]:
         body = json.dumps(event).encode()
         headers = sign_standard([self._secrets[source]], event["eventId"], int(time.time()), body)
         response = await self.http.post(f"{self._webhooks}/v1/webhooks/{source}", content=body, headers=headers)
         assert response.status_code == 200, response.text
+        answer: dict[str, object] = response.json()
+        return answer
 
 
 async def start_house(
     stack: AsyncExitStack, postgres: RunningPostgres, bootstrap: str, http: httpx.AsyncClient
 ) -> House:
-    """All five services, with inventory, rates, a bank and a settlement provider."""
+    """All five services, with inventory, rates, a bank and a settlement provider that posts, and answers when asked."""
+    provider = await stack.enter_async_context(serving_provider())
 
     async def settings(service: str) -> dict[str, object]:
         return settings_of(await postgres.fresh_database(service), bootstrap)
@@ -106,6 +120,11 @@ async def start_house(
         encryption_key=new_encryption_key(),
         trade_address=trade.grpc_listen,
         ledger_address=ledger.grpc_listen,
+        provider_url=provider.url,
+        provider_token="a token that the provider gave us",
+        provider_pause_seconds=POLL_PAUSE_SECONDS,
+        provider_seconds_max=0.4,
+        reserved_seconds_max=3600,
     )
     await stack.enter_async_context(running("webhook-ingest", webhook_ingest, build_webhook_ingest))
     gateway = await start_gateway(
@@ -117,7 +136,7 @@ async def start_house(
         ledger_address=ledger.grpc_listen,
         webhook_ingest_address=webhook_ingest.grpc_listen,
     )
-    house = House(gateway, quote, http, f"http://{webhook_ingest.webhook_listen}")
+    house = House(gateway, quote, http, f"http://{webhook_ingest.webhook_listen}", provider)
     client = WebhookIngestClient(open_channel(webhook_ingest.grpc_listen, "test"))
     await house.add_source(client, "bank", "payin.credited")
     await house.add_source(client, "settlement")

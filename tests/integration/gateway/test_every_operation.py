@@ -14,7 +14,7 @@ from tests.integration.gateway.calls import EDGES, Answer, Caller
 from tests.integration.gateway.house import RunningGateway
 
 # The colleagues are never reached: no call here passes the gates.
-OPERATIONS = partner_operations(PartnerOperations(quotes=None, trades=None, ledger=None))  # type: ignore[arg-type]
+OPERATIONS = partner_operations(PartnerOperations(quotes=None, trades=None, settlements=None, ledger=None))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
