@@ -1,4 +1,4 @@
-"""The poll by quote id advances settlement: the provider is asked, once, and no silence of the provider fails a poll."""
+"""The poll by quote id advances settlement: the provider is asked, once, and no silence of its fails a poll."""
 
 import asyncio
 from typing import Any
