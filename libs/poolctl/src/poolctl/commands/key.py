@@ -149,12 +149,16 @@ def revoke(
 
 @app.command("scan")
 def scan(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, folders, archives, repositories.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH…", exists=True, readable=False, help="Files, folders, archives, repositories."),
+    ],
     as_json: Json = False,
 ) -> None:
     """Searches for leaked secret keys, offline; exits 1 when it finds one, or could not read something.
 
     Looks into archives, compressed files and the history of git repositories. A key's checksum tells it from noise.
+    Exits 0 only when everything was read and holds no secret key, 2 for a path that does not exist.
 
     Example: poolctl key scan dist/ app.ipa .git
     """

@@ -1,36 +1,26 @@
-"""Owns what there is to search: files below folders, members of archives, what is compressed, what git remembers."""
+"""Owns what there is to search: files below folders, what is packed into them, and what git remembers of a folder."""
 
-import bz2
-import gzip
-import lzma
 import os
-import subprocess
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO
 
-CHUNK_BYTES = 1 << 20
-# An archive in an archive in an archive: a leak may well lie there, a bomb rather.
-DEPTH_MAX = 5
-MEMBER_BYTES_MAX = 1 << 30
-_SPOOL_BYTES = 1 << 24
-
-_HEADS: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "zip"),
-    (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ\x00", "xz"),
+from poolctl.keyscan.archives import (
+    LIMITS,
+    READABLE,
+    UNREADABLE,
+    Budget,
+    Limits,
+    UnpacksToTooMuch,
+    chunks_of,
+    kind_of,
+    members_of,
+    spooled,
 )
-_OPENERS: dict[str, Callable[[Any], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-UNREADABLE = (OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-              tarfile.TarError, ValueError)  # fmt: skip
+from poolctl.keyscan.history import git_directory, history_of
+
+Content = tuple[str, Iterator[bytes]]
 
 
 @dataclass(slots=True)
@@ -38,11 +28,11 @@ class Contents:
     """Walks what a path holds; what could not be read is kept in `unread`, so that nobody takes it for searched."""
 
     unread: list[str] = field(default_factory=list)
+    limits: Limits = LIMITS
+    _histories: set[Path] = field(default_factory=set)
 
-    def of(self, path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def of(self, path: Path) -> Iterator[Content]:
         """Each content with the place it lies at: a path, `archive!member`, or `repository@object`."""
-        if path.is_symlink() and not path.exists():
-            return
         if path.is_dir():
             yield from self._folder(path)
         elif path.is_file():
@@ -50,150 +40,64 @@ class Contents:
         else:
             self.unread.append(f"{path}: there is no such file or folder")
 
-    def _folder(self, folder: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-        repository = _git_directory(folder)
-        if repository is not None:
-            yield from self._history(folder, repository)
-
+    def _folder(self, folder: Path) -> Iterator[Content]:
         def refused(error: OSError) -> None:
             self.unread.append(f"{error.filename}: {error.strerror}")
 
         for current, folders, names in os.walk(folder, onerror=refused):
             folders.sort()
+            inner = Path(current)
+            repository = git_directory(inner)
+            if repository is not None and repository not in self._histories:
+                self._histories.add(repository)
+                yield from history_of(inner, repository, self.unread)
             for name in sorted(names):
                 file = Path(current, name)
                 # What a link points at is searched where it lies; pipes and sockets hold nothing.
-                if file.is_symlink() or not file.is_file():
-                    continue
-                yield from self._file(file)
-            for name in folders:
-                inner = Path(current, name)
-                if inner != folder and name == ".git" and inner != repository:
-                    yield from self._history(inner, inner)
+                if not file.is_symlink() and file.is_file():
+                    yield from self._file(file)
 
-    def _file(self, path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def _file(self, path: Path) -> Iterator[Content]:
         try:
             with path.open("rb") as file:
-                yield from self._opened(str(path), file, depth=0)
+                yield from self._opened(str(path), file, Budget(self.limits), depth=0)
         except OSError as error:
             self.unread.append(f"{path}: {error.strerror or error}")
+        except UnpacksToTooMuch as error:
+            self.unread.append(f"{path}: {error}")
 
-    def _opened(self, place: str, file: IO[bytes], *, depth: int) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def _opened(self, place: str, file: IO[bytes], budget: Budget, *, depth: int) -> Iterator[Content]:
         """The file as it lies there, then what is packed into it."""
-        yield place, self._guarded(place, _chunks(file))
-        kind = _kind(file)
-        if kind is None:
+        yield place, self._guarded(place, chunks_of(file))
+        kind = kind_of(file)
+        if kind is None or (kind == "git pack" and self._is_in_a_history(place)):
             return
-        if depth >= DEPTH_MAX:
-            self.unread.append(f"{place}: packed more than {DEPTH_MAX} deep")
+        if kind not in READABLE:
+            self.unread.append(f"{place}: {kind} cannot be unpacked here; unpack it and search the folder")
+            return
+        if depth >= self.limits.depth:
+            self.unread.append(f"{place}: packed more than {self.limits.depth} deep")
             return
         try:
-            for name, opened in _members(kind, file):
-                with opened as member:
-                    spooled = _spooled(member)
-                with spooled as held:
-                    yield from self._opened(f"{place}!{name}", held, depth=depth + 1)
+            for name, open_member in members_of(kind, file, self.limits):
+                inner = f"{place}!{name}"
+                try:
+                    with open_member() as member:
+                        held = spooled(member, budget)
+                except UNREADABLE as error:
+                    self.unread.append(f"{inner}: it cannot be unpacked ({error})")
+                    continue
+                with held:
+                    yield from self._opened(inner, held, budget, depth=depth + 1)
         except UNREADABLE as error:
             self.unread.append(f"{place}: {kind} that cannot be unpacked ({error})")
 
-    def _history(self, place: Path, repository: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Every object git keeps, also of branches that are gone: a key that was ever committed has leaked."""
-        command = ["git", "--git-dir", str(repository), "cat-file", "--batch-all-objects", "--batch", "--unordered"]
-        try:
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git:
-                assert git.stdout is not None
-                assert git.stderr is not None
-                yield from _objects(place, git.stdout)
-                if git.wait() != 0:
-                    self.unread.append(f"{place}: git says {git.stderr.read().decode(errors='replace').strip()}")
-        except FileNotFoundError:
-            self.unread.append(f"{place}: its history can only be read with git, which is not installed")
+    def _is_in_a_history(self, place: str) -> bool:
+        """Whether git has read it already, as its own."""
+        return not self._histories.isdisjoint(Path(place).resolve().parents)
 
     def _guarded(self, place: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from chunks
         except UNREADABLE as error:
             self.unread.append(f"{place}: {error}")
-
-
-def _git_directory(folder: Path) -> Path | None:
-    """Where the folder's history lies: in `.git`, or in the folder itself when it is bare or a `.git`."""
-    for candidate in (folder / ".git", folder):
-        if (candidate / "HEAD").is_file() and (candidate / "objects").is_dir():
-            return candidate
-    return None
-
-
-def _objects(place: Path, stream: IO[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    while header := stream.readline():
-        name, kind, size = header.decode().split()
-        remaining = int(size)
-
-        def chunks(remaining: int = remaining) -> Iterator[bytes]:
-            while remaining:
-                chunk = stream.read(min(CHUNK_BYTES, remaining))
-                if not chunk:
-                    raise EOFError("git stopped in the middle of an object")
-                remaining -= len(chunk)
-                yield chunk
-
-        content = chunks()
-        if kind == "tree":
-            # Names and hashes only.
-            _exhaust(content)
-        else:
-            yield f"{place}@{name[:12]}", content
-            _exhaust(content)
-        stream.read(1)
-
-
-def _exhaust(chunks: Iterator[bytes]) -> None:
-    for _ in chunks:
-        pass
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
-
-
-def _kind(file: IO[bytes]) -> str | None:
-    file.seek(0)
-    head = file.read(512)
-    file.seek(0)
-    for magic, kind in _HEADS:
-        if head.startswith(magic):
-            return kind
-    return "tar" if head[257:262] == b"ustar" else None
-
-
-def _members(kind: str, file: IO[bytes]) -> Iterator[tuple[str, AbstractContextManager[IO[bytes]]]]:
-    """What is packed, each to be opened and read before the next is asked for."""
-    if kind == "zip":
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
-                if not member.is_dir():
-                    yield member.filename, archive.open(member)
-    elif kind == "tar":
-        with tarfile.open(fileobj=file, mode="r:") as tape:
-            for entry in tape:
-                content = tape.extractfile(entry) if entry.isfile() else None
-                if content is not None:
-                    yield entry.name, content
-    else:
-        yield "unpacked", _OPENERS[kind](file)
-
-
-def _spooled(member: IO[bytes]) -> "SpooledTemporaryFile[bytes]":
-    """A copy one can seek in: in memory while it is small."""
-    held: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - the caller closes
-    try:
-        for chunk in _chunks(member):
-            if held.tell() + len(chunk) > MEMBER_BYTES_MAX:
-                raise ValueError(f"it unpacks to more than {MEMBER_BYTES_MAX >> 30} GiB")
-            held.write(chunk)
-        held.seek(0)
-    except BaseException:
-        held.close()
-        raise
-    return held

@@ -12,8 +12,9 @@ from poolkit.security import key_checksum_ok
 
 KEY_LENGTH = len("sk_test_") + 38
 # ASCII and UTF-8; UTF-16 either way round, as in Windows binaries and .strings files of mobile apps.
-_NARROW = re.compile(rb"sk_(?:test|live)_[A-Za-z0-9]{38}")
-_WIDE = re.compile(rb"s\0k\0_\0(?:t\0e\0s\0t|l\0i\0v\0e)\0_\0(?:[A-Za-z0-9]\0){37}[A-Za-z0-9]")
+# Only the first letters are consumed: where noise runs into a key, the key is not taken for the end of the noise.
+_NARROW = re.compile(rb"sk_(?=((?:test|live)_[A-Za-z0-9]{38}))")
+_WIDE = re.compile(rb"s\0k\0_\0(?=((?:t\0e\0s\0t|l\0i\0v\0e)\0_\0(?:[A-Za-z0-9]\0){37}[A-Za-z0-9]))")
 _OVERLAP_BYTES = 2 * KEY_LENGTH
 
 
@@ -41,14 +42,19 @@ def find_keys(chunks: Iterable[bytes]) -> Iterator[Match]:
 
 
 def _matches(window: bytes, line: int) -> Iterator[Match]:
-    # Most bytes hold no key: one fast search decides.
-    if b"sk_" not in window and b"s\0k\0" not in window:
-        return
-    for pattern in (_NARROW, _WIDE):
+    for pattern in _worth_trying(window):
         for found in pattern.finditer(window):
-            key = found[0].replace(b"\0", b"").decode("ascii")
+            key = (found[0] + found[1]).replace(b"\0", b"").decode("ascii")
             if key_checksum_ok(key):
                 yield Match(key, line + window.count(b"\n", 0, found.start()))
+
+
+def _worth_trying(window: bytes) -> Iterator[re.Pattern[bytes]]:
+    # Most bytes hold no key: fast searches decide, and text without a NUL holds no UTF-16.
+    if b"sk_test_" in window or b"sk_live_" in window:
+        yield _NARROW
+    if b"\0" in window and b"s\0k\0" in window:
+        yield _WIDE
 
 
 def redacted(key: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poolctl.keyscan.archives import LIMITS, Limits
 from poolctl.keyscan.contents import Contents
 from poolctl.keyscan.match import find_keys, redacted
 
@@ -52,10 +53,10 @@ class Report:
         }
 
 
-def scan_paths(paths: Sequence[Path]) -> Report:
+def scan_paths(paths: Sequence[Path], limits: Limits = LIMITS) -> Report:
     """Searches everything at and below the paths. Reads only, and reaches out to nobody."""
     report = Report()
-    contents = Contents(report.unread)
+    contents = Contents(report.unread, limits)
     found: dict[tuple[str, str], Finding] = {}
     for path in paths:
         for place, chunks in contents.of(path):
