@@ -41,6 +41,7 @@ def test_an_rpc_that_says_it_is_not_idempotent_is_never_repeated() -> None:
             "pools.gateway.v1.AdminService/CreateKey",
             "pools.gateway.v1.AdminService/RotateKey",
             "pools.gateway.v1.AdminService/CreateWebhookEndpoint",
+            "pools.gateway.v1.WebhookService/RotateWebhookSecret",
             "pools.webhook_ingest.v1.WebhookAdminService/CreateSource",
             "pools.webhook_ingest.v1.WebhookAdminService/RotateSource",
         }

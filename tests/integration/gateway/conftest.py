@@ -9,6 +9,7 @@ import pytest
 from poolctl.stack.kafka import Kafka
 from poolkit.kafka import ensure_topics
 from tests.integration.databases import RunningPostgres
+from tests.integration.gateway.desk import Desk, opened_desk
 from tests.integration.gateway.house import RunningGateway, publish_rates, start_gateway
 from tests.integration.gateway.neighbours import House, start_house
 
@@ -46,3 +47,10 @@ async def house(standing_house: House) -> House:
     """All five services, with rates that are fresh when the test begins."""
     await publish_rates(standing_house.quote)
     return standing_house
+
+
+@pytest.fixture
+async def desk(postgres: RunningPostgres) -> AsyncIterator[Desk]:
+    """Webhooks out on a database of their own, nothing posted before a test asks for a sender."""
+    async with opened_desk(postgres) as opened:
+        yield opened

@@ -2,7 +2,7 @@
 
 import grpc
 
-from pools.gateway.v1 import admin_pb2_grpc, partner_pb2_grpc
+from pools.gateway.v1 import admin_pb2_grpc, partner_pb2_grpc, webhooks_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -15,6 +15,7 @@ class GatewayClient(Client):
         super().__init__(channel)
         self.partner = partner_pb2_grpc.PartnerServiceStub(channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(channel)
+        self.webhooks = webhooks_pb2_grpc.WebhookServiceStub(channel)
         self.support = admin_pb2_grpc.SupportServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
 

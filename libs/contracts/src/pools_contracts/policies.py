@@ -58,6 +58,12 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
             repeatable=("GetEntitlement", "UpdateEntitlement", "ListKeys", "RevokeKey", "ListDeliveries"),
             once=("CreateOrganization", "CreateKey", "RotateKey", "CreateWebhookEndpoint"),
         ),
+        "pools.gateway.v1.WebhookService": ServicePolicy(
+            deadline_seconds=5.0,
+            repeatable=("ListWebhookEndpoints", "DisableWebhookEndpoint", "EnableWebhookEndpoint", "GetDelivery"),
+            # A second secret would never be seen by anyone; a second replay posts what the first has posted.
+            once=("RotateWebhookSecret", "ReplayDelivery", "ReplayDeliveries"),
+        ),
         "pools.gateway.v1.SupportService": ServicePolicy(deadline_seconds=5.0, repeatable=("FindJourney",)),
         "pools.quote.v1.QuoteService": ServicePolicy(
             deadline_seconds=2.0,

@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "poolctl.commands.status",
     "demo": "poolctl.commands.demo",
     "partner": "poolctl.commands.partner",
+    "endpoint": "poolctl.commands.endpoint",
     "key": "poolctl.commands.key",
     "source": "poolctl.commands.source",
     "payin": "poolctl.commands.payin",

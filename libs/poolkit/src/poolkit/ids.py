@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -93,6 +94,12 @@ def new_id(prefix: str, mode: str | None = None) -> str:
     except KeyError:
         raise _refused_head(prefix, mode) from None
     return head + _sequence.next()
+
+
+def first_id(prefix: str, moment: datetime) -> str:
+    """The smallest id that `new_id(prefix)` may mint from this moment on: rows are found by when they were made."""
+    millisecond = max(0, int(moment.timestamp() * 1000))
+    return f"{prefix}_{_encode(millisecond, 5)}{_CROCKFORD[0] * 16}"
 
 
 def derived_id(prefix: str, *parts: str, mode: str | None = None) -> str:

@@ -65,11 +65,17 @@ CREATE TABLE webhook_endpoints (
     organization_id text NOT NULL REFERENCES organizations,
     url             text NOT NULL,
     disabled_at     timestamptz,
+    disabled_reason text CHECK (disabled_reason IN ('gone', 'failing', 'requested')),
+    failing_since   timestamptz,
     request_id      text NOT NULL,
     traceparent     text NOT NULL,
-    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL))
 );
-CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id);
+COMMENT ON COLUMN webhook_endpoints.disabled_at IS
+    'Since when nothing is posted; what is queued meanwhile waits until it is enabled again.';
+COMMENT ON COLUMN webhook_endpoints.failing_since IS 'The first failed attempt since the last one that succeeded.';
+CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id, endpoint_id);
 
 CREATE TABLE webhook_secrets (
     endpoint_id      text NOT NULL REFERENCES webhook_endpoints,
@@ -112,6 +118,7 @@ CREATE TABLE deliveries (
     type             text NOT NULL,
     state            text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'dead')),
     attempt_count    integer NOT NULL DEFAULT 0,
+    earlier_attempts integer NOT NULL DEFAULT 0 CHECK (earlier_attempts BETWEEN 0 AND attempt_count),
     next_attempt_at  timestamptz NOT NULL,
     last_status_code integer,
     delivered_at     timestamptz CHECK ((delivered_at IS NOT NULL) = (state = 'delivered')),
@@ -121,8 +128,11 @@ CREATE TABLE deliveries (
     UNIQUE (event_id, endpoint_id)
 ) WITH (fillfactor = 80);
 COMMENT ON COLUMN deliveries.attempt_count IS 'Attempts begun; the number of the one under way fences it.';
+COMMENT ON COLUMN deliveries.earlier_attempts IS 'Attempts before the last replay, which begins the schedule anew.';
 CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_attempt_at) WHERE state = 'pending';
 CREATE INDEX deliveries_organization ON deliveries (organization_id, delivery_id);
+CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, delivery_id);
+CREATE INDEX deliveries_dead ON deliveries (delivery_id) WHERE state = 'dead';
 
 CREATE TABLE delivery_attempts (
     delivery_id text NOT NULL REFERENCES deliveries,
@@ -181,6 +191,9 @@ def upgrade() -> None:
         GRANT SELECT, INSERT, UPDATE ON entitlements TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON notional_caps TO {role};
         GRANT SELECT, INSERT, UPDATE (revoked_at, expires_at) ON api_keys TO {role};
-        GRANT SELECT, INSERT, UPDATE (state, attempt_count, next_attempt_at, last_status_code, delivered_at)
+        GRANT UPDATE (disabled_at, disabled_reason, failing_since) ON webhook_endpoints TO {role};
+        GRANT UPDATE (expires_at) ON webhook_secrets TO {role};
+        GRANT SELECT, INSERT, UPDATE (state, attempt_count, earlier_attempts, next_attempt_at, last_status_code,
+                                      delivered_at)
            ON deliveries TO {role};
     """)

@@ -14,6 +14,7 @@ from gateway.api.operations import partner_operations
 from gateway.api.partner_rpc import add_partner_service
 from gateway.api.rest import rest_app
 from gateway.api.terminal_events import terminal_event_handler
+from gateway.api.webhook_rpc import WebhookService
 from gateway.app.access import Access
 from gateway.app.administration import Administration
 from gateway.app.call import Call
@@ -23,6 +24,7 @@ from gateway.app.keys import Keys
 from gateway.app.partner import PartnerOperations
 from gateway.app.rate_limits import RateLimits
 from gateway.app.request_log import RequestLog
+from gateway.app.webhook_desk import WebhookDesk
 from gateway.outbound.journey import OwnRecords, RemoteOwner
 from gateway.outbound.ledger import LedgerClient
 from gateway.outbound.quotes import QuoteClient
@@ -38,7 +40,7 @@ from poolkit.kafka import TRADE_TERMINAL
 from poolkit.rpc.journey import JourneyService
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
-from pools.gateway.v1 import admin_pb2_grpc
+from pools.gateway.v1 import admin_pb2_grpc, webhooks_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.ledger import LedgerClient as LedgerStubs
 from pools_contracts.quote import QuoteClient as QuoteStubs
@@ -122,19 +124,20 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
 def build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues) -> None:
     """What colleagues reach: provisioning and support search."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
+    cipher = Cipher(settings.encryption_key.get_secret_value())
     keys = Keys(database, pepper=settings.key_pepper.get_secret_value().encode())
+    desk = WebhookDesk(database, cipher)
     administration = Administration(
         database,
         quotes=colleagues.quotes,
         ledger=colleagues.ledger,
-        cipher=Cipher(settings.encryption_key.get_secret_value()),
+        cipher=cipher,
         keys=keys,
         allow_private_endpoints=settings.allow_private_endpoints,
     )
     support = SupportService(colleagues.owners, quotes=colleagues.quotes, trades=colleagues.trades, mode=mode)
-    runtime.rpc.add(
-        admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, keys, database, mode)
-    )
+    runtime.rpc.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, keys, desk, mode))
+    runtime.rpc.add(webhooks_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookService(desk))
     runtime.rpc.add(admin_pb2_grpc.add_SupportServiceServicer_to_server, support)
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, colleagues.own_journeys)
 
@@ -146,7 +149,7 @@ def build_webhooks(runtime: Runtime[GatewaySettings]) -> None:
     poster = WebhookPoster(
         Cipher(settings.encryption_key.get_secret_value()), allow_private=settings.allow_private_endpoints
     )
-    sender = DeliverySender(database, poster, schedule)
+    sender = DeliverySender(database, poster, schedule, failing_seconds_max=settings.endpoint_failing_seconds_max)
     receive = functools.partial(receive_terminal_events, database, schedule=schedule)
     runtime.add_consumer(
         EventConsumer(

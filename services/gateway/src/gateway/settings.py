@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr, field_validator
 
 from gateway.app.rate_limits import RateLimit
-from gateway.domain.deliveries import RetrySchedule
+from gateway.domain.deliveries import FAILING_SECONDS_MAX, RetrySchedule
 from poolkit.security import Cipher
 from poolkit.settings import Address, ServiceSettings
 
@@ -48,6 +48,11 @@ class GatewaySettings(ServiceSettings):
     )
     delivery_attempts_max: int = Field(
         default=ATTEMPTS_MAX, ge=1, le=100, description="webhook attempts before a delivery is given up, 1 to 100"
+    )
+    endpoint_failing_seconds_max: float = Field(
+        default=FAILING_SECONDS_MAX,
+        ge=60,
+        description="seconds of nothing but failed attempts after which an endpoint is disabled; five days",
     )
 
     @field_validator("encryption_key")

@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pools.gateway.v1 import admin_pb2
+from pools.gateway.v1 import admin_pb2, webhooks_pb2
 from pools.types.v1 import types_pb2
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
 
@@ -74,6 +74,37 @@ def delivery(row: admin_pb2.Delivery) -> Document:
         "bodySha256": row.body_sha256,
         "createdAt": time_text(row.create_time),
         "deliveredAt": time_text(row.deliver_time),
+        "tradeId": row.trade_id,
+        "nextAttemptAt": time_text(row.next_attempt_time),
+    }
+
+
+def delivery_attempt(row: webhooks_pb2.DeliveryAttempt) -> Document:
+    """How one attempt went."""
+    return {
+        "number": row.number,
+        "statusCode": row.status_code or None,
+        "failure": row.failure or None,
+        "durationMs": row.duration_ms,
+        "endedAt": time_text(row.end_time),
+    }
+
+
+def webhook_endpoint(row: webhooks_pb2.WebhookEndpoint) -> Document:
+    """Where webhooks go, without the secrets that sign them."""
+    disabled = bool(row.disabled_reason)
+    return {
+        "endpointId": row.endpoint_id,
+        "organizationId": row.organization_id,
+        "url": row.url,
+        "state": "disabled" if disabled else "enabled",
+        "disabledReason": _word(webhooks_pb2.DisabledReason.Name(row.disabled_reason), "DISABLED_REASON_")
+        if disabled
+        else None,
+        "disabledAt": time_text(row.disable_time),
+        "failingSince": time_text(row.failing_since_time),
+        "activeSecrets": row.active_secret_count,
+        "createdAt": time_text(row.create_time),
     }
 
 

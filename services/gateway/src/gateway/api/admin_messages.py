@@ -5,9 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from gateway.domain.deliveries import DeliveryState
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
-from gateway.store.deliveries import StoredDelivery
 from gateway.store.keys import StoredKey
 from poolkit.errors import InvalidRequest
 from poolkit.money import ZERO, parse_amount
@@ -31,11 +29,6 @@ _KINDS: Final = {
 _STATUS_NUMBERS: Final = {status: number for number, status in _STATUSES.items()}
 _KYC_STATUS_NUMBERS: Final = {status: number for number, status in _KYC_STATUSES.items()}
 _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
-_DELIVERY_STATES: Final = {
-    DeliveryState.PENDING: admin_pb2.DELIVERY_STATE_PENDING,
-    DeliveryState.DELIVERED: admin_pb2.DELIVERY_STATE_DELIVERED,
-    DeliveryState.DEAD: admin_pb2.DELIVERY_STATE_DEAD,
-}
 
 
 def entitlement_message(entitlement: Entitlement) -> admin_pb2.Entitlement:
@@ -94,21 +87,4 @@ def key_message(key: StoredKey) -> admin_pb2.ApiKey:
         revoke_time=from_time(key.revoked_at) if key.revoked_at is not None else None,
         expire_time=from_time(key.expires_at) if key.expires_at is not None else None,
         replaces_key_id=key.replaces_key_id or "",
-    )
-
-
-def delivery_message(delivery: StoredDelivery) -> admin_pb2.Delivery:
-    """A delivery, its body by hash alone."""
-    return admin_pb2.Delivery(
-        delivery_id=delivery.delivery_id,
-        event_id=delivery.event_id,
-        organization_id=delivery.organization_id,
-        endpoint_id=delivery.endpoint_id,
-        type=delivery.type,
-        state=_DELIVERY_STATES[delivery.state],
-        attempt_count=delivery.attempt_count,
-        last_status_code=delivery.last_status_code,
-        body_sha256=delivery.body_sha256,
-        create_time=from_time(delivery.created_at),
-        deliver_time=from_time(delivery.delivered_at) if delivery.delivered_at is not None else None,
     )

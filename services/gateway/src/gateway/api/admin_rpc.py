@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from gateway.api import admin_messages as messages
+from gateway.api.paging import page_of, page_size
+from gateway.api.webhook_messages import delivery_filter, delivery_message
 from gateway.app.administration import Administration
 from gateway.app.keys import OVERLAP_SECONDS, Keys
-from gateway.store.deliveries import list_deliveries
+from gateway.app.webhook_desk import WebhookDesk
 from poolkit.context import CallContext, current_request_id
-from poolkit.database import Database
-from poolkit.errors import InvalidRequest
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.gateway.v1 import admin_pb2, admin_pb2_grpc
 
-PAGE_SIZE: Final = 50
-PAGE_SIZE_MAX: Final = 100
 SECONDS_MAX: Final = 4.0
-
-Row = TypeVar("Row")
 
 
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
     """Translates and delegates; decides nothing."""
 
-    def __init__(self, administration: Administration, keys: Keys, database: Database, mode: str) -> None:
+    def __init__(self, administration: Administration, keys: Keys, desk: WebhookDesk, mode: str) -> None:
         self._administration = administration
         self._keys = keys
-        self._database = database
+        self._desk = desk
         self._mode = mode
 
     async def CreateOrganization(  # noqa: N802 - the RPC's name
@@ -75,9 +70,9 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.ListKeysRequest, context: Context
     ) -> admin_pb2.ListKeysResponse:
         """Lists keys, newest first."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size)
         rows = await self._keys.page(request.organization_id, before=request.page_token, limit=size + 1)
-        page, token = _page(rows, size, lambda key: key.key_id)
+        page, token = page_of(rows, size, lambda key: key.key_id)
         return admin_pb2.ListKeysResponse(api_keys=[messages.key_message(key) for key in page], next_page_token=token)
 
     async def RevokeKey(  # noqa: N802 - the RPC's name
@@ -114,26 +109,14 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.ListDeliveriesRequest, context: Context
     ) -> admin_pb2.ListDeliveriesResponse:
         """Lists deliveries, newest first."""
-        size = _page_size(request.page_size)
-        rows = await list_deliveries(self._database, request.organization_id, before=request.page_token, limit=size + 1)
-        page, token = _page(rows, size, lambda delivery: delivery.delivery_id)
+        size = page_size(request.page_size)
+        rows = await self._desk.list_deliveries(delivery_filter(request), before=request.page_token, limit=size + 1)
+        page, token = page_of(rows, size, lambda delivery: delivery.delivery_id)
         return admin_pb2.ListDeliveriesResponse(
-            deliveries=[messages.delivery_message(delivery) for delivery in page], next_page_token=token
+            deliveries=[delivery_message(delivery) for delivery in page], next_page_token=token
         )
 
     def _context(self, organization_id: str) -> CallContext:
         return CallContext(
             current_request_id.get(), organization_id, self._mode, current_traceparent(), time.time() + SECONDS_MAX
         )
-
-
-def _page_size(asked: int) -> int:
-    if not 0 <= asked <= PAGE_SIZE_MAX:
-        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}, not {asked}.", field="page_size")
-    return asked or PAGE_SIZE
-
-
-def _page(rows: Sequence[Row], size: int, id_of: Callable[[Row], str]) -> tuple[Sequence[Row], str]:
-    """The page, and the token of the next one where a row more than the page was found."""
-    page = rows[:size]
-    return page, id_of(page[-1]) if len(rows) > size else ""

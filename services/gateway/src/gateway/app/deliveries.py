@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from gateway.domain.deliveries import (
+    FAILING_SECONDS_MAX,
     Attempt,
     ClaimedDelivery,
     DeliveryState,
@@ -34,6 +35,9 @@ LANES: Final = (256, 16, 128)
 """Attempts under way in all, to one endpoint, and to endpoints that fail or are slow taken together."""
 
 _ATTEMPTS: Final = Counter("pools_webhook_out_attempts", "Webhooks posted to partners, by what came of it", ["outcome"])
+_DISABLED: Final = Counter(
+    "pools_webhook_endpoints_disabled", "Endpoints that their answers have disabled, by why", ["reason"]
+)
 _UNDER_WAY: Final = Gauge("pools_webhook_out_under_way", "Webhooks being posted now")
 
 Post = Callable[[ClaimedDelivery], Awaitable[PostResult]]
@@ -45,7 +49,7 @@ async def receive_terminal_events(database: Database, events: Sequence[TerminalE
     async with database.transaction() as unit:
         new = await deliveries.insert_new_events(unit, events)
         told = [event for event in events if event.event_id in new and event.body]
-        by_organization = await endpoints.active_endpoints(unit, sorted({event.organization_id for event in told}))
+        by_organization = await endpoints.endpoints_of(unit, sorted({event.organization_id for event in told}))
         items = [
             (new_id("whd"), event.event_id, endpoint_id)
             for event in told
@@ -59,11 +63,17 @@ class DeliverySender:
     """Posts what is due. Any number of replicas may run one: a delivery is claimed before it is posted."""
 
     def __init__(
-        self, database: Database, post: Post, schedule: RetrySchedule, lanes: tuple[int, int, int] = LANES
+        self,
+        database: Database,
+        post: Post,
+        schedule: RetrySchedule,
+        lanes: tuple[int, int, int] = LANES,
+        failing_seconds_max: float = FAILING_SECONDS_MAX,
     ) -> None:
         self._database = database
         self._post = post
         self._schedule = schedule
+        self._failing_seconds_max = failing_seconds_max
         self._lanes = Lanes(*lanes)
         self._wake = asyncio.Event()
         # Whether more may be due than there was room for, in all and for single endpoints.
@@ -158,7 +168,17 @@ class DeliverySender:
                 self._wake.set()
 
     async def _write_finished(self, attempts: list[Attempt]) -> list[None]:
-        await deliveries.finish_attempts(self._database, attempts)
+        disabled = await deliveries.finish_attempts(
+            self._database, attempts, failing_seconds_max=self._failing_seconds_max
+        )
+        for endpoint in disabled:
+            _DISABLED.labels(endpoint.reason.value).inc()
+            log.warning(
+                "webhook_endpoint_disabled",
+                endpoint_id=endpoint.endpoint_id,
+                organization_id=endpoint.organization_id,
+                reason=endpoint.reason.value,
+            )
         return [None] * len(attempts)
 
 

@@ -11,6 +11,9 @@ from typing import Final
 DELIVERED_TYPES: Final = frozenset({"pool.transaction.settled", "pool.transaction.failed", "pool.transaction.released"})
 """What partners are told of. `returned` is found by polling."""
 
+FAILING_SECONDS_MAX: Final = 5 * 86_400.0
+"""How long an endpoint may do nothing but fail before it is disabled."""
+
 
 class DeliveryState(StrEnum):
     """Where a delivery stands."""
@@ -18,6 +21,17 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+
+
+class DisabledReason(StrEnum):
+    """Why nothing is posted to an endpoint."""
+
+    GONE = "gone"
+    """It answered 410."""
+    FAILING = "failing"
+    """No attempt succeeded for days."""
+    REQUESTED = "requested"
+    """A person asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,8 @@ class ClaimedDelivery:
     body: bytes = field(repr=False)
     request_id: str
     traceparent: str
+    earlier_attempts: int = 0
+    """Attempts before the last replay, which began the schedule anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +87,18 @@ class PostResult:
         """Whether the endpoint took it: any 2xx."""
         return 200 <= self.status_code < 300
 
+    @property
+    def gone(self) -> bool:
+        """Whether the endpoint says that it is no more."""
+        return self.status_code == 410
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One finished attempt, and what it makes of the delivery."""
 
     delivery_id: str
+    endpoint_id: str
     number: int
     result: PostResult
     state: DeliveryState
@@ -96,14 +118,15 @@ class RetrySchedule:
     def judge(self, delivery: ClaimedDelivery, result: PostResult, chance: float) -> Attempt:
         """What the attempt makes of its delivery. `chance`, 0 to 1, spreads retries of one moment apart."""
         state, retry_seconds = DeliveryState.PENDING, 0.0
+        number = delivery.number - delivery.earlier_attempts
         if result.succeeded:
             state = DeliveryState.DELIVERED
-        elif delivery.number >= self.attempts_max:
+        elif number >= self.attempts_max:
             state = DeliveryState.DEAD
         else:
-            wait = self.delays_seconds[min(delivery.number, len(self.delays_seconds) - 1)]
+            wait = self.delays_seconds[min(number, len(self.delays_seconds) - 1)]
             retry_seconds = wait * (1 + self.jitter * chance)
-        return Attempt(delivery.delivery_id, delivery.number, result, state, retry_seconds)
+        return Attempt(delivery.delivery_id, delivery.endpoint_id, delivery.number, result, state, retry_seconds)
 
 
 @dataclass(slots=True)

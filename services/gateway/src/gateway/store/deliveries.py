@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from gateway.domain.deliveries import Attempt, ClaimedDelivery, DeliveryState, TerminalEvent
+from gateway.domain.deliveries import Attempt, ClaimedDelivery, DisabledReason, TerminalEvent
 from poolkit.database import Database, Unit
 
 DUE_CHANNEL: Final = "gateway_deliveries"
@@ -50,73 +49,89 @@ WITH RECURSIVE waiting (endpoint_id) AS (
     SELECT (SELECT d.endpoint_id FROM deliveries d
              WHERE d.state = 'pending' AND d.endpoint_id > w.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
       FROM waiting w WHERE w.endpoint_id IS NOT NULL
+), open AS MATERIALIZED (
+    SELECT w.endpoint_id
+      FROM waiting w JOIN webhook_endpoints endpoint USING (endpoint_id)
+     WHERE endpoint.disabled_at IS NULL AND w.endpoint_id <> ALL ($1::text[])
+     ORDER BY w.endpoint_id
 ), due AS (
     SELECT d.delivery_id
-      FROM waiting w
+      FROM open
       CROSS JOIN LATERAL (
           SELECT delivery_id FROM deliveries
-           WHERE endpoint_id = w.endpoint_id AND state = 'pending' AND next_attempt_at <= now()
+           WHERE endpoint_id = open.endpoint_id AND state = 'pending' AND next_attempt_at <= now()
            ORDER BY next_attempt_at
-           LIMIT CASE WHEN w.endpoint_id = ANY ($2::text[]) THEN 1 ELSE $3 END
+           LIMIT CASE WHEN open.endpoint_id = ANY ($2::text[]) THEN 1 ELSE $3 END
              FOR UPDATE SKIP LOCKED
       ) d
-     WHERE w.endpoint_id IS NOT NULL AND w.endpoint_id <> ALL ($1::text[])
      LIMIT $4
 )
 UPDATE deliveries d
    SET attempt_count = d.attempt_count + 1, next_attempt_at = clock_timestamp() + $5 * interval '1 second'
   FROM due, terminal_events event, webhook_endpoints endpoint
  WHERE d.delivery_id = due.delivery_id AND event.event_id = d.event_id AND endpoint.endpoint_id = d.endpoint_id
-RETURNING d.delivery_id, d.endpoint_id, d.attempt_count, d.event_id, endpoint.url, event.body, d.request_id,
-          d.traceparent,
+RETURNING d.delivery_id, d.endpoint_id, d.attempt_count, d.earlier_attempts, d.event_id, endpoint.url, event.body,
+          d.request_id, d.traceparent,
           ARRAY(SELECT s.encrypted_secret FROM webhook_secrets s
                  WHERE s.endpoint_id = d.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
                  ORDER BY s.number DESC) AS encrypted_secrets
 """
 
+# An endpoint is written to only when its health changes, so that what goes well costs it nothing. Rows are locked in
+# the order of their ids, so that two senders never wait for each other.
 _FINISH: Final = """
 WITH done AS (
-    SELECT * FROM unnest($1::text[], $2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::float8[])
-             AS attempt (delivery_id, number, status_code, failure, duration_ms, state, retry_seconds)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::text[],
+                         $8::float8[], $9::boolean[], $10::boolean[])
+             AS attempt (delivery_id, endpoint_id, number, status_code, failure, duration_ms, state, retry_seconds,
+                         succeeded, gone)
 ), recorded AS (
     INSERT INTO delivery_attempts (delivery_id, number, status_code, failure, duration_ms)
     SELECT delivery_id, number, nullif(status_code, 0), nullif(failure, ''), duration_ms FROM done
     ON CONFLICT (delivery_id, number) DO NOTHING
+), moved AS (
+    UPDATE deliveries d
+       SET state = done.state,
+           last_status_code = nullif(done.status_code, 0),
+           next_attempt_at = clock_timestamp() + done.retry_seconds * interval '1 second',
+           delivered_at = CASE WHEN done.state = 'delivered' THEN clock_timestamp() END
+      FROM done
+     WHERE d.delivery_id = done.delivery_id AND d.attempt_count = done.number AND d.state = 'pending'
+), health AS (
+    SELECT endpoint_id, bool_or(succeeded) AS well, bool_or(gone) AS gone FROM done GROUP BY endpoint_id
+), changed AS (
+    SELECT endpoint.endpoint_id, health.well,
+           CASE WHEN health.gone THEN 'gone'
+                WHEN NOT health.well AND endpoint.failing_since <= now() - $11 * interval '1 second' THEN 'failing'
+           END AS reason
+      FROM webhook_endpoints endpoint JOIN health USING (endpoint_id)
+     WHERE endpoint.disabled_at IS NULL
+       AND CASE WHEN health.gone THEN true
+                WHEN health.well THEN endpoint.failing_since IS NOT NULL
+                ELSE endpoint.failing_since IS NULL OR endpoint.failing_since <= now() - $11 * interval '1 second'
+           END
+     ORDER BY endpoint.endpoint_id
+       FOR NO KEY UPDATE OF endpoint
+), noted AS (
+    UPDATE webhook_endpoints endpoint
+       SET failing_since = CASE WHEN NOT changed.well THEN coalesce(failing_since, clock_timestamp()) END,
+           disabled_at = CASE WHEN changed.reason IS NOT NULL THEN clock_timestamp() END,
+           disabled_reason = changed.reason
+      FROM changed
+     WHERE endpoint.endpoint_id = changed.endpoint_id
+    RETURNING endpoint.endpoint_id, endpoint.organization_id, endpoint.disabled_reason
 )
-UPDATE deliveries d
-   SET state = done.state,
-       last_status_code = nullif(done.status_code, 0),
-       next_attempt_at = clock_timestamp() + done.retry_seconds * interval '1 second',
-       delivered_at = CASE WHEN done.state = 'delivered' THEN clock_timestamp() END
-  FROM done
- WHERE d.delivery_id = done.delivery_id AND d.attempt_count = done.number AND d.state = 'pending'
-"""
-
-_LIST: Final = """
-SELECT d.delivery_id, d.event_id, d.organization_id, d.endpoint_id, d.type, d.state, d.attempt_count,
-       coalesce(d.last_status_code, 0) AS last_status_code, encode(sha256(event.body), 'hex') AS body_sha256,
-       d.created_at, d.delivered_at
-  FROM deliveries d JOIN terminal_events event USING (event_id)
- WHERE ($1 = '' OR d.organization_id = $1) AND ($2 = '' OR d.delivery_id < $2)
- ORDER BY d.delivery_id DESC LIMIT $3
+SELECT endpoint_id, organization_id, disabled_reason FROM noted WHERE disabled_reason IS NOT NULL
 """
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDelivery:
-    """A delivery as it is listed: the body by its hash alone."""
+class DisabledEndpoint:
+    """An endpoint that the last attempts have disabled."""
 
-    delivery_id: str
-    event_id: str
-    organization_id: str
     endpoint_id: str
-    type: str
-    state: DeliveryState
-    attempt_count: int
-    last_status_code: int
-    body_sha256: str
-    created_at: datetime
-    delivered_at: datetime | None
+    organization_id: str
+    reason: DisabledReason
 
 
 async def insert_new_events(unit: Unit, events: Sequence[TerminalEvent]) -> set[str]:
@@ -171,26 +186,34 @@ async def claim_due(
             body=row["body"],
             request_id=row["request_id"],
             traceparent=row["traceparent"],
+            earlier_attempts=row["earlier_attempts"],
         )
         for row in rows
     ]
 
 
-async def finish_attempts(database: Database, attempts: Sequence[Attempt]) -> None:
-    """Records the attempts and moves their deliveries on; one whose claim ran out is recorded and moves nothing."""
-    await database.execute(
+async def finish_attempts(
+    database: Database, attempts: Sequence[Attempt], *, failing_seconds_max: float
+) -> list[DisabledEndpoint]:
+    """Records the attempts and moves their deliveries on; one whose claim ran out is recorded and moves nothing.
+
+    Disables, and answers, the endpoints that are gone or at which nothing has succeeded for so many seconds.
+    """
+    rows = await database.fetch(
         _FINISH,
         [attempt.delivery_id for attempt in attempts],
+        [attempt.endpoint_id for attempt in attempts],
         [attempt.number for attempt in attempts],
         [attempt.result.status_code for attempt in attempts],
         [attempt.result.failure for attempt in attempts],
         [attempt.result.duration_ms for attempt in attempts],
         [attempt.state.value for attempt in attempts],
         [attempt.retry_seconds for attempt in attempts],
+        [attempt.result.succeeded for attempt in attempts],
+        [attempt.result.gone for attempt in attempts],
+        failing_seconds_max,
     )
-
-
-async def list_deliveries(database: Database, organization_id: str, *, before: str, limit: int) -> list[StoredDelivery]:
-    """Deliveries newest first, of one organization where it is given, older than `before` where that is given."""
-    rows = await database.fetch(_LIST, organization_id, before, limit)
-    return [StoredDelivery(**{**row, "state": DeliveryState(row["state"])}) for row in rows]
+    return [
+        DisabledEndpoint(row["endpoint_id"], row["organization_id"], DisabledReason(row["disabled_reason"]))
+        for row in rows
+    ]
