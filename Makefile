@@ -77,6 +77,10 @@ format: setup ## lay out the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
+.PHONY: docs
+docs: setup ## write docs/errors.md anew from the catalogue of reasons
+	@$(BIN)/python -m poolkit.errors.explained > docs/errors.md
+
 .PHONY: bench
 bench: setup ## measure against the floor; writes build/bench.json
 	@$(BIN)/python -m tests.bench

@@ -8,6 +8,9 @@ import httpx
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from gateway.api.openapi import refusals
+from gateway.api.operations import partner_operations
+from gateway.app.partner import PartnerOperations
 from pools.gateway.v1 import partner_pb2
 from pools.types.v1 import types_pb2
 from tests.integration.gateway.house import RunningGateway
@@ -15,6 +18,11 @@ from tests.integration.gateway.house import RunningGateway
 SIDES = {"on_ramp": types_pb2.SIDE_ON_RAMP, "off_ramp": types_pb2.SIDE_OFF_RAMP}
 TYPES = {"firm": types_pb2.QUOTE_TYPE_FIRM, "indicative": types_pb2.QUOTE_TYPE_INDICATIVE}
 EDGES = ("rest", "grpc")
+# What each operation may answer according to the reference.
+DOCUMENTED = {
+    operation.rpc: {"ok", *(reason.reason.code for reason in refusals(operation))}
+    for operation in partner_operations(PartnerOperations(quotes=None, trades=None, ledger=None))  # type: ignore[arg-type]
+}
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,14 @@ class Caller:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """The call over this caller's edge."""
+        """The call over this caller's edge. Whatever it answers must be in the reference."""
+        answer = await self._call(method, path, rpc, message, body, headers)
+        assert answer.code in DOCUMENTED[rpc], f"{rpc} answers {answer.code}, which its reference does not name"
+        return answer
+
+    async def _call(
+        self, method: str, path: str, rpc: str, message: Message, body: Any, headers: dict[str, str] | None
+    ) -> Answer:
         sent = dict(headers or {})
         if self.key:
             sent.setdefault("authorization", f"Bearer {self.key}")

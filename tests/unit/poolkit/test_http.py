@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from poolkit.context import current_request_id
-from poolkit.errors import QuoteExpired
+from poolkit.errors import DOCUMENTATION_URL, QuoteExpired
 from poolkit.http.errors import error_body
 from poolkit.http.surroundings import HEADERS_MAX, Surroundings
 from poolkit.rpc.deadlines import shortened
@@ -103,6 +103,6 @@ def test_an_errors_body_has_the_contracts_fields() -> None:
         "code": "quote_expired",
         "message": QuoteExpired().message,
         "request_id": "req_1",
-        "doc_url": QuoteExpired.reason.doc_url,
+        "doc_url": f"{DOCUMENTATION_URL}#quote_expired",
         "statusCode": 409,
     }

@@ -12,6 +12,7 @@ from gateway.api.edge import Edge
 from gateway.api.journey_rpc import SupportService
 from gateway.api.operations import partner_operations
 from gateway.api.partner_rpc import add_partner_service
+from gateway.api.reference import reference_pages
 from gateway.api.rest import rest_app
 from gateway.api.terminal_events import terminal_event_handler
 from gateway.api.webhook_rpc import WebhookService
@@ -108,10 +109,11 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
         ibans=settings.funding_ibans,
     )
     operations = partner_operations(partner)
+    documentation_url = settings.documentation_url
 
     add_partner_service(runtime.add_rpc(settings.partner_grpc_listen, "partner"), edge, operations)
     runtime.add_http(
-        rest_app(edge, operations),
+        rest_app(edge, operations, reference_pages(operations, documentation_url), documentation_url),
         settings.partner_rest_listen,
         name="partner-rest",
         deadline_seconds=settings.call_seconds_max,

@@ -43,6 +43,9 @@ class GatewaySettings(ServiceSettings):
     funding_ibans: dict[str, str] = Field(
         default_factory=dict, description="accounts partners pay in to by currency, as a JSON object; none is published"
     )
+    documentation_url: str = Field(
+        default="/docs/errors", description="where errors are explained; by default this gateway's own page"
+    )
     delivery_retry_seconds: tuple[float, ...] | None = Field(
         default=None, description="seconds before each webhook attempt as a JSON list; the last is repeated"
     )

@@ -25,7 +25,7 @@ TYPES: Final = frozenset(
 """What `type` in an error body may be. Source: contract section 5."""
 
 DOCUMENTATION_URL: Final = "https://docs.0pools.com/errors"
-"""Where the reasons are explained to partners; `doc_url` is a fragment of it."""
+"""Where the reasons are explained unless a service is told otherwise; `doc_url` is a fragment of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Reason:
         return self.code.upper()
 
     @property
-    def doc_url(self) -> str:
-        """Where a partner reads more about this reason."""
-        return f"{DOCUMENTATION_URL}#{self.code}"
+    def may_be_retried(self) -> bool:
+        """Whether the same request, sent again a little later, may succeed."""
+        return self.retry_after_seconds is not None or self.type == "api_error"
 
     def __str__(self) -> str:
         return self.code

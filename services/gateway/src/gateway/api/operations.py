@@ -13,7 +13,9 @@ from typing import Any, TypeAlias
 import msgspec
 from google.protobuf.message import Message
 
+from gateway.api import described
 from gateway.api import partner_messages as messages
+from gateway.api.described import Described
 from gateway.app.call import Call
 from gateway.app.partner import PartnerOperations
 from gateway.app.ports import EntryPage
@@ -53,6 +55,8 @@ class Operation:
     """The gRPC request as the id and the fields of `request`."""
     to_message: Callable[[Any], Message]
     """The answer as the gRPC response."""
+    described: Described
+    """What the reference says of it."""
     publishable_may: bool = False
     """Whether publishable keys are enough, and browsers of any origin may call it."""
     needs_idempotency_key: bool = False
@@ -86,6 +90,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.TransactQuoteRequest,
             from_message=lambda message: (message.pool_id, {"quoteId": message.quote_id}),
             to_message=lambda trade: partner_pb2.TransactQuoteResponse(trade=trade),
+            described=described.TRANSACT,
             needs_idempotency_key=True,
         ),
         Operation(
@@ -99,6 +104,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.CreateQuoteRequest,
             from_message=messages.quote_fields,
             to_message=lambda quote: partner_pb2.CreateQuoteResponse(quote=messages.quote_message(quote)),
+            described=described.CREATE_QUOTE,
         ),
         Operation(
             name="list_pools",
@@ -111,6 +117,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.ListPoolsRequest,
             from_message=messages.no_fields,
             to_message=messages.pools_response,
+            described=described.LIST_POOLS,
             publishable_may=True,
         ),
         Operation(
@@ -124,6 +131,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetCapabilitiesRequest,
             from_message=lambda message: (message.pool_id, {}),
             to_message=messages.capabilities_response,
+            described=described.GET_CAPABILITIES,
         ),
         Operation(
             name="get_balance",
@@ -136,6 +144,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetBalanceRequest,
             from_message=lambda message: (message.pool_id, {}),
             to_message=messages.balance_response,
+            described=described.GET_BALANCE,
         ),
         Operation(
             name="get_funding",
@@ -148,6 +157,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetFundingRequest,
             from_message=lambda message: ("", {"currency": message.currency}),
             to_message=messages.funding_response,
+            described=described.GET_FUNDING,
         ),
         Operation(
             name="get_transaction",
@@ -160,6 +170,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetTransactionRequest,
             from_message=lambda message: (message.quote_id, {}),
             to_message=lambda trade: partner_pb2.GetTransactionResponse(trade=trade),
+            described=described.GET_TRANSACTION,
         ),
         Operation(
             name="get_quote",
@@ -172,6 +183,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetQuoteRequest,
             from_message=lambda message: (message.quote_id, {}),
             to_message=lambda quote: partner_pb2.GetQuoteResponse(quote=quote),
+            described=described.GET_QUOTE,
         ),
         Operation(
             name="reject_quote",
@@ -184,6 +196,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.RejectQuoteRequest,
             from_message=lambda message: (message.quote_id, {}),
             to_message=lambda quote: partner_pb2.RejectQuoteResponse(quote=quote),
+            described=described.REJECT_QUOTE,
         ),
         Operation(
             name="get_trade",
@@ -196,6 +209,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.GetTradeRequest,
             from_message=lambda message: (message.transact_id, {}),
             to_message=lambda trade: partner_pb2.GetTradeResponse(trade=trade),
+            described=described.GET_TRADE,
         ),
         Operation(
             name="list_trades",
@@ -208,6 +222,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.ListTradesRequest,
             from_message=messages.trades_fields,
             to_message=messages.trades_response,
+            described=described.LIST_TRADES,
         ),
         Operation(
             name="list_ledger_entries",
@@ -220,6 +235,7 @@ def partner_operations(partner: PartnerOperations) -> Sequence[Operation]:
             message=partner_pb2.ListLedgerEntriesRequest,
             from_message=messages.ledger_fields,
             to_message=messages.ledger_response,
+            described=described.LIST_LEDGER_ENTRIES,
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -47,15 +47,19 @@ _encode = msgspec.json.Encoder().encode
 Header = tuple[bytes, bytes]
 
 
-def rest_app(edge: Edge, operations: Sequence[Operation]) -> App:
-    """The application. The router only finds the path; everything else is the same for all operations."""
+def rest_app(edge: Edge, operations: Sequence[Operation], pages: Mapping[str, App], documentation_url: str) -> App:
+    """The application. The router only finds the path; everything else is the same for all operations.
+
+    `pages` are there for GET without a key. `doc_url` in errors is a fragment of `documentation_url`.
+    """
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.http_method] = operation
     load = _Load()
-    routes = [Route(path, _Endpoint(edge, methods, load)) for path, methods in by_path.items()]
+    routes = [Route(path, _Endpoint(edge, methods, load, documentation_url)) for path, methods in by_path.items()]
+    routes += [Route(path, _Endpoint(edge, {}, load, documentation_url, page)) for path, page in pages.items()]
     router = Router(routes, redirect_slashes=False)
-    router.default = _Endpoint(edge, {}, load)
+    router.default = _Endpoint(edge, {}, load, documentation_url)
     return router
 
 
@@ -69,18 +73,30 @@ class _Load:
 
 
 class _Endpoint:
-    """One path with its operations by method; none at all for a path that does not exist."""
+    """One path with its operations by method, or with a page; nothing at all for a path that does not exist."""
 
-    def __init__(self, edge: Edge, operations: dict[str, Operation], load: _Load) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        operations: dict[str, Operation],
+        load: _Load,
+        documentation_url: str,
+        page: App | None = None,
+    ) -> None:
         self._edge = edge
         self._fields = edge.rate_limit_fields
         self._operations = operations
         self._load = load
+        self._documentation_url = documentation_url
+        self._page = page
         self._open = frozenset(method for method, operation in operations.items() if operation.publishable_may)
-        self._allow = ", ".join(sorted(operations)).encode()
+        self._allow = b"GET" if page is not None else ", ".join(sorted(operations)).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
+        if self._page is not None and method == "GET":
+            await self._page(scope, receive, send)
+            return
         operation = self._operations.get(method)
         if method == "OPTIONS" and self._open:
             await _send(send, 204, _PREFLIGHT, b"")
@@ -91,7 +107,7 @@ class _Endpoint:
         load.in_flight += 1
         try:
             if operation is None:
-                raise self._edge.refused(call, MethodNotAllowed() if self._operations else NotFound("path"))
+                raise self._edge.refused(call, MethodNotAllowed() if self._allow else NotFound("path"))
             if load.in_flight > IN_FLIGHT_MAX:
                 raise self._edge.refused(call, Overloaded())
             # Shared HTTP metrics name a request by its endpoint.
@@ -119,7 +135,7 @@ class _Endpoint:
             load.in_flight -= 1
 
     async def _refuse(self, send: Send, error: DomainError, request_id: str, given: Sequence[Header]) -> None:
-        body = _encode(error_body(error, request_id))
+        body = _encode(error_body(error, request_id, self._documentation_url))
         headers: list[Header] = [_JSON, (b"content-length", b"%d" % len(body)), *given]
         if error.retry_after_seconds:
             headers.append((b"retry-after", b"%d" % error.retry_after_seconds))

@@ -3,6 +3,7 @@
 The names are the JSON's; over gRPC the messages are turned into the same structs, so one set of rules refuses both.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -10,10 +11,24 @@ from msgspec import Meta, Struct
 
 from gateway.app.ports import TradeFilter
 from gateway.domain.quote_terms import QuoteTerms
+from poolkit.money import DIGITS, FIAT
 
 # PostgreSQL has no U+0000 in its texts.
 Text = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00]*$")]
-Cursor = Annotated[str, Meta(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$")]
+Cursor = Annotated[
+    str, Meta(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$", description="`nextCursor` of the page before this one.")
+]
+
+
+def _currency(names: Collection[str], description: str) -> Meta:
+    # Only said here: the use case refuses others, in words that name them all.
+    return Meta(max_length=16, description=description, extra_json_schema={"enum": sorted(names)})
+
+
+Moment = Annotated[datetime, Meta(tz=True)]
+AnyCurrency = Annotated[str, _currency(DIGITS, "The currency of the account.")]
+FiatCurrency = Annotated[str, _currency(FIAT, "The currency to pay in.")]
+LIMIT = "How many at most on one page."
 
 
 class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,13 +38,26 @@ class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
 class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """POST /v1/pools/{id}/quote."""
 
-    side: Literal["on_ramp", "off_ramp"]
-    amount: Annotated[str, Meta(max_length=64)]
-    amount_currency: Annotated[str, Meta(max_length=16)]
-    network: Text
-    destination_address: Text | None = None
-    type: Literal["firm", "indicative"] = "firm"
-    client_reference: Text | None = None
+    side: Annotated[Literal["on_ramp", "off_ramp"], Meta(description="`on_ramp` buys crypto, `off_ramp` sells it.")]
+    amount: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="Greater than zero, with no more digits than `amountCurrency` has; more are refused.",
+            extra_json_schema={"pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]+)?$"},
+        ),
+    ]
+    amount_currency: Annotated[str, _currency(DIGITS, "Which of the pool's two currencies the amount is in.")]
+    network: Annotated[Text, Meta(description="One of the pool's `supportedNetworks`.")]
+    destination_address: Annotated[
+        Text | None, Meta(description="Where the crypto goes: needed for `on_ramp`, refused for `off_ramp`.")
+    ] = None
+    type: Annotated[
+        Literal["firm", "indicative"], Meta(description="`indicative` is a price only, which cannot be accepted.")
+    ] = "firm"
+    client_reference: Annotated[
+        Text | None, Meta(description="Your own id for the order, kept on quote, trade, webhook and ledger entry.")
+    ] = None
 
     def terms(self) -> QuoteTerms:
         """The same as the domain knows it."""
@@ -47,31 +75,33 @@ class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="came
 class TransactRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """POST /v1/pools/{id}/transact."""
 
-    quote_id: Text
+    quote_id: Annotated[Text, Meta(description="An active firm quote of this pool.")]
 
 
 class LedgerRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """GET /v1/pools/ledger."""
 
-    currency: Annotated[str, Meta(max_length=16)]
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    currency: AnyCurrency
+    limit: Annotated[int, Meta(ge=1, le=200, description=LIMIT)] = 50
     cursor: Cursor = ""
 
 
 class FundingRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """GET /v1/pools/funding."""
 
-    currency: Annotated[str, Meta(max_length=16)]
+    currency: FiatCurrency
 
 
 class TradesRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """GET /v1/pools/trades."""
 
-    side: Literal["on_ramp", "off_ramp"] | None = None
-    status: Literal["reserved", "settled", "failed", "released", "returned"] | None = None
-    created_after: Annotated[datetime, Meta(tz=True)] | None = None
-    created_before: Annotated[datetime, Meta(tz=True)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+    side: Annotated[Literal["on_ramp", "off_ramp"] | None, Meta(description="Only this side.")] = None
+    status: Annotated[
+        Literal["reserved", "settled", "failed", "released", "returned"] | None, Meta(description="Only this status.")
+    ] = None
+    created_after: Annotated[Moment | None, Meta(description="Only those made after this moment.")] = None
+    created_before: Annotated[Moment | None, Meta(description="Only those made before this moment.")] = None
+    limit: Annotated[int, Meta(ge=1, le=100, description=LIMIT)] = 50
     cursor: Cursor = ""
 
     def matching(self) -> TradeFilter:

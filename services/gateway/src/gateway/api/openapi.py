@@ -1,0 +1,286 @@
+"""The OpenAPI 3.1 document of the partner API, built from the table of operations and the structs it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.api import examples, shapes
+from gateway.api.described import ANY_OPERATION
+from gateway.api.operations import Operation
+from poolkit.errors import DomainError, SecretKeyRequired
+
+Json = dict[str, Any]
+
+SCHEMAS: Final = "#/components/schemas/"
+RETRIED_STATUSES: Final = frozenset({"409", "429", "503"})
+"""Those that may come with `Retry-After`."""
+
+INTRODUCTION: Final = """\
+Prices and trades between currencies and stablecoins, for servers of partners.
+
+**Keys.** `Authorization: Bearer sk_…` on every call. A secret key never belongs into a browser; publishable keys
+(`pk_…`) may only list pools. A key works in one mode, test or live.
+
+**Values.** Amounts and rates are decimal strings, times are RFC 3339 in UTC, absent values are `null`. Fields that a
+request does not know are refused; expect fields and error codes that you do not know yet.
+
+**Errors.** One shape for all; branch on `code`. Every response carries `X-Request-Id`, yours where you sent one.
+
+**Repeating.** GET is always safe to repeat. `transact` takes an `Idempotency-Key`: send the same request with the same
+key until it is answered. `Retry-After` says when.
+
+The same operations are served over gRPC as `pools.gateway.v1.PartnerService`.
+"""
+_PATH_PARAMETERS: Final = {
+    "id": "The pool.",
+    "quoteId": "A firm quote's id, `pq_…`.",
+    "transactId": "A trade's id, `pt_…`.",
+}
+_WEBHOOK_HEADERS: Final = {
+    "webhook-id": "The `eventId`: the same however often it is sent.",
+    "webhook-timestamp": "Unix seconds of this attempt; refuse what is older than 300 s.",
+    "webhook-signature": "Standard Webhooks: `v1,<base64>`, several with spaces while a secret is rotated.",
+    "Pools-Signature": (
+        "The same in another scheme: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "
+        '"t.body">`, keyed with the whole secret; several `v1` while a secret is rotated.'
+    ),
+    "X-Request-Id": "The request that reserved the trade.",
+}
+
+
+def document(operations: Sequence[Operation], *, version: str, documentation_url: str) -> Json:
+    """The whole document. `documentation_url` is where error codes are explained."""
+    requests = [operation.request for operation in operations if operation.takes_body]
+    answers = [operation.described.answer for operation in operations]
+    _, schemas = msgspec.json.schema_components(
+        [*requests, *answers, shapes.Error, shapes.Webhook], ref_template=SCHEMAS + "{name}"
+    )
+    reasons = _reasons(operations)
+    paths: Json = {}
+    for operation in sorted(operations, key=lambda operation: operation.path):
+        paths.setdefault(operation.path, {})[operation.http_method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "0Pools partner API", "version": version, "description": INTRODUCTION},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "webhooks": {event_type: {"post": _webhook(event_type)} for event_type in examples.WEBHOOK_TRADES},
+        "components": {
+            "schemas": schemas,
+            "headers": _headers(),
+            "examples": {
+                reason.reason.code: {
+                    "summary": reason.reason.sentence,
+                    "value": examples.refusal(reason, documentation_url),
+                }
+                for reason in reasons
+            },
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "sk_test_… or sk_live_…",
+                    "description": "Your secret key, or for listing pools a publishable one.",
+                }
+            },
+        },
+    }
+
+
+def refusals(operation: Operation) -> list[type[DomainError]]:
+    """Every reason the operation may answer: what holds for all, and its own."""
+    return [
+        reason
+        for reason in (*ANY_OPERATION, *operation.described.own_refusals)
+        if not (operation.publishable_may and reason is SecretKeyRequired)
+    ]
+
+
+def operation_id(operation: Operation) -> str:
+    """Its name in camelCase, for the code that is made from the document."""
+    return re.sub(r"_(\w)", lambda found: found[1].upper(), operation.name)
+
+
+def _reasons(operations: Iterable[Operation]) -> list[type[DomainError]]:
+    return list(dict.fromkeys(reason for operation in operations for reason in refusals(operation)))
+
+
+def _operation(operation: Operation) -> Json:
+    described = operation.described
+    made: Json = {
+        "operationId": operation_id(operation),
+        "summary": described.summary,
+        "description": described.description,
+        "parameters": _parameters(operation),
+        "responses": {"200": _success(operation), **_failures(refusals(operation))},
+    }
+    if operation.takes_body:
+        body = {
+            "schema": _reference(operation.request),
+            "examples": {"example": {"value": examples.BODIES[operation.name]}},
+        }
+        made["requestBody"] = {"required": True, "content": {"application/json": body}}
+    return made
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", operation.path)]
+    parameters.append(
+        {
+            "name": "X-Request-Id",
+            "in": "header",
+            "description": "Your own id for this request: 1 to 128 of `A-Za-z0-9._-`. Any other is replaced.",
+            "schema": {"type": "string"},
+            "example": examples.REQUEST_ID,
+        }
+    )
+    if operation.needs_idempotency_key:
+        parameters.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "description": "1 to 255 printable characters, one for each order; the same on every repeat.",
+                "schema": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": r"^[!-~]([ -~]*[!-~])?$",
+                },
+                "example": examples.IDEMPOTENCY_KEY,
+            }
+        )
+    if not operation.takes_body:
+        parameters += _query_parameters(operation.request)
+    return parameters
+
+
+def _path_parameter(name: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": _PATH_PARAMETERS[name],
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._-]+$"},
+        "example": examples.PATH[name],
+    }
+
+
+def _query_parameters(request: type[msgspec.Struct]) -> list[Json]:
+    _, components = msgspec.json.schema_components([request], ref_template=SCHEMAS + "{name}")
+    fields = components[request.__name__]
+    parameters = []
+    for name, schema in fields["properties"].items():
+        parameter: Json = {"name": name, "in": "query", "required": name in fields["required"]}
+        parameter["description"] = schema.pop("description")
+        if schema.get("default", "") in (None, ""):
+            schema.pop("default", None)
+        # A query has no null: what is not given is left out.
+        present = [one for one in schema.pop("anyOf", [{}]) if one != {"type": "null"}]
+        parameter["schema"] = {**present[0], **schema}
+        if name in examples.QUERY:
+            parameter["example"] = examples.QUERY[name]
+        parameters.append(parameter)
+    return parameters
+
+
+def _success(operation: Operation) -> Json:
+    headers = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
+    if operation.needs_idempotency_key:
+        headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
+    given = {name: {"value": value} for name, value in examples.ANSWERS[operation.name].items()}
+    answer = operation.described.answer
+    return {
+        "description": (answer.__doc__ or "").strip(),
+        "headers": headers,
+        "content": {"application/json": {"schema": _reference(answer), "examples": given}},
+    }
+
+
+def _failures(reasons: Iterable[type[DomainError]]) -> Json:
+    by_status: dict[str, list[str]] = {}
+    for reason in reasons:
+        by_status.setdefault(str(reason.reason.http_status), []).append(reason.reason.code)
+    failures: Json = {}
+    for status, codes in sorted(by_status.items()):
+        headers = ["X-Request-Id", *(["Retry-After"] if status in RETRIED_STATUSES else [])]
+        failures[status] = {
+            "description": " or ".join(f"`{code}`" for code in codes),
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+            "content": {
+                "application/json": {
+                    "schema": _reference(shapes.Error),
+                    "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
+                }
+            },
+        }
+    return failures
+
+
+def _headers() -> Json:
+    text = {"type": "string"}
+    return {
+        "X-Request-Id": {
+            "description": "The id of this request, yours or a new one.",
+            "required": True,
+            "schema": text,
+            "example": examples.REQUEST_ID,
+        },
+        "Retry-After": {
+            "description": "Seconds after which to try again.",
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 1,
+        },
+        "Idempotent-Replayed": {
+            "description": "`true` where the answer is that of an earlier request.",
+            "schema": {"type": "string", "enum": ["true"]},
+            "example": "true",
+        },
+    }
+
+
+def _webhook(event_type: str) -> Json:
+    signed = examples.webhook_headers(event_type)
+    return {
+        "operationId": re.sub(r"\W(\w)", lambda found: found[1].upper(), event_type),
+        "summary": f"A trade was {event_type.rpartition('.')[2]}",
+        "description": (
+            "Posted to each of your endpoints until one attempt is answered with 2xx, so take each `eventId` once. "
+            "Verify one of the two signatures over the raw body before you read it. Redirects are not followed. The "
+            f"example is signed with the secret `{examples.WEBHOOK_SECRET}`; its body is the example as compact JSON."
+        ),
+        "security": [],
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "description": text,
+                "schema": {"type": "string"},
+                "example": signed[name],
+            }
+            for name, text in _WEBHOOK_HEADERS.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": _reference(shapes.Webhook),
+                    "examples": {"example": {"value": examples.webhook(event_type)}},
+                }
+            },
+        },
+        "responses": {
+            "2XX": {"description": "Taken; it is not sent again."},
+            "default": {"description": "Not taken, like no answer within 10 s; it is sent again later."},
+        },
+    }
+
+
+def _reference(shape: type[msgspec.Struct]) -> Json:
+    return {"$ref": f"{SCHEMAS}{shape.__name__}"}
