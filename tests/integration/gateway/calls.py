@@ -9,10 +9,9 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from gateway.api.openapi import refusals
-from gateway.api.operations import partner_operations
-from gateway.app.partner import PartnerOperations
 from pools.gateway.v1 import partner_pb2
 from pools.types.v1 import types_pb2
+from tests.contract.test_partner_visible_fields import OPERATIONS
 from tests.integration.gateway.house import RunningGateway
 
 SIDES = {"on_ramp": types_pb2.SIDE_ON_RAMP, "off_ramp": types_pb2.SIDE_OFF_RAMP}
@@ -20,8 +19,7 @@ TYPES = {"firm": types_pb2.QUOTE_TYPE_FIRM, "indicative": types_pb2.QUOTE_TYPE_I
 EDGES = ("rest", "grpc")
 # What each operation may answer according to the reference.
 DOCUMENTED = {
-    operation.rpc: {"ok", *(reason.reason.code for reason in refusals(operation))}
-    for operation in partner_operations(PartnerOperations(quotes=None, trades=None, ledger=None))  # type: ignore[arg-type]
+    operation.rpc: {"ok", *(reason.reason.code for reason in refusals(operation))} for operation in OPERATIONS
 }
 
 
@@ -137,7 +135,7 @@ class Caller:
     ) -> Answer:
         """The call over this caller's edge. Whatever it answers must be in the reference."""
         answer = await self._call(method, path, rpc, message, body, headers)
-        assert not rpc or answer.code in DOCUMENTED[rpc], f"{rpc} answers {answer.code}, which its reference does not name"
+        assert not rpc or answer.code in DOCUMENTED[rpc], f"the reference of {rpc} does not name {answer.code}"
         return answer
 
     async def _call(

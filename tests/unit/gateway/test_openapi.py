@@ -12,13 +12,11 @@ from standardwebhooks import Webhook
 from gateway.api import examples, shapes
 from gateway.api.decoding import decode_fields
 from gateway.api.openapi import document, refusals
-from gateway.api.operations import Operation, partner_operations
-from gateway.app.partner import PartnerOperations
+from gateway.api.operations import Operation
 from gateway.domain.deliveries import DELIVERED_TYPES
 from poolkit.security import verify_pools_signature
-from tests.contract.test_partner_visible_fields import ANSWERS
+from tests.contract.test_partner_visible_fields import ANSWERS, OPERATIONS
 
-OPERATIONS: Final = partner_operations(PartnerOperations(quotes=None, trades=None, ledger=None))  # type: ignore[arg-type]
 DOCUMENT: Final[dict[str, Any]] = document(OPERATIONS, version="1", documentation_url="/docs/errors")
 BY_NAME: Final = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
