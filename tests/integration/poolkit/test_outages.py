@@ -111,7 +111,11 @@ async def test_nothing_is_lost_or_set_aside_when_database_and_broker_come_and_go
 
     admin = await asyncpg.connect(service.server.url("ledger"))
     try:
-        assert await admin.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
+
+        async def all_marked() -> bool:
+            return bool(await admin.fetchval("SELECT count(*) = 0 FROM outbox WHERE published_at IS NULL"))
+
+        await eventually(all_marked, "what was sent is marked as sent")
     finally:
         await admin.close()
     assert await read_all(service.broker.bootstrap, service.topics.dead_letters) == []
