@@ -55,6 +55,8 @@ def check_url(url: str, *, allow_private: bool) -> None:
         raise _refused("it must not carry credentials; the signature tells who sends")
     if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
         raise _refused("its scheme must be https")
+    if _ends_in_number(host) and not _is_address(host):
+        raise _refused("a host of numbers must be written as an IP address, such as 192.0.2.1")
     if not allow_private and (_is_address(host) and not is_public(host)):
         raise _refused("it must not lead to a private, loopback or link-local address")
 
@@ -65,6 +67,12 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _ends_in_number(host: str) -> bool:
+    """Whether resolvers may read the host as an IPv4 address: `127.1`, `0x7f000001`, `2130706433`."""
+    label = host.rstrip(".").rpartition(".")[2]
+    return label.isdecimal() or label.startswith("0x")
 
 
 def _refused(why: str) -> InvalidRequest:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from gateway.app.addresses import check_url, is_public
 from gateway.domain.deliveries import ClaimedDelivery, PostResult
@@ -16,6 +18,8 @@ from poolkit.telemetry.tracing import current_traceparent, span
 
 ATTEMPT_SECONDS_MAX: Final = 10.0
 ANSWER_BYTES_MAX: Final = 16 * 1024
+HEADERS_MAX: Final = 64
+HEADER_BYTES_MAX: Final = 8 * 1024
 CONNECTIONS_MAX: Final = 512
 
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
@@ -43,17 +47,29 @@ def any_socket(info: AddressInfo) -> socket.socket:
 class WebhookPoster:
     """Fulfils `gateway.app.deliveries.Post`. Open it inside the loop it runs on, close it at the end."""
 
-    def __init__(self, cipher: Cipher, *, allow_private: bool) -> None:
+    def __init__(
+        self,
+        cipher: Cipher,
+        *,
+        allow_private: bool,
+        attempt_seconds_max: float = ATTEMPT_SECONDS_MAX,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         self._cipher = cipher
         self._allow_private = allow_private
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=CONNECTIONS_MAX,
+                resolver=resolver,
                 socket_factory=any_socket if allow_private else public_socket,
                 ttl_dns_cache=10,
                 keepalive_timeout=30,
             ),
-            timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS_MAX),
+            timeout=aiohttp.ClientTimeout(total=attempt_seconds_max),
+            read_bufsize=ANSWER_BYTES_MAX,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -90,8 +106,10 @@ class WebhookPoster:
         async with self._session.post(
             delivery.url, data=delivery.body, headers=headers, allow_redirects=False
         ) as response:
-            # Read a little, so that the connection can be used again; who answers a novel is cut off.
-            await response.content.read(ANSWER_BYTES_MAX)
+            # The status is the answer. Of the rest a little is read, so that the connection can be used again; who
+            # sends a novel, or a letter a second, is cut off.
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                await response.content.read(ANSWER_BYTES_MAX)
             if not response.content.at_eof():
                 response.close()
             return response.status
@@ -105,7 +123,7 @@ def _named(error: Exception) -> str:
     """What went wrong, by kind and never by text, which may hold what the endpoint said."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, PrivateAddress | InvalidRequest):
+        if isinstance(cause, PrivateAddress | InvalidRequest | aiohttp.InvalidURL):
             return "address_not_allowed"
         cause = getattr(cause, "os_error", None) or cause.__cause__
     if isinstance(error, aiohttp.ClientConnectorDNSError):
