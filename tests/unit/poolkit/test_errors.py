@@ -44,7 +44,7 @@ CONTRACT = [
 
 # Which HTTP statuses a gRPC code may stand beside, so that both ways in tell the same story.
 STATUSES_OF_GRPC_CODES = {
-    "INVALID_ARGUMENT": {400, 413},
+    "INVALID_ARGUMENT": {400, 413, 431},
     "UNAUTHENTICATED": {401},
     "PERMISSION_DENIED": {403},
     "NOT_FOUND": {404},

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from poolkit.context import current_request_id
 from poolkit.errors import DOCUMENTATION_URL, QuoteExpired
 from poolkit.http.errors import error_body
-from poolkit.http.surroundings import HEADERS_MAX, Surroundings
+from poolkit.http.surroundings import HEADERS_MAX, PATH_BYTES_MAX, QUERY_BYTES_MAX, Surroundings
 from poolkit.rpc.deadlines import shortened
 from poolkit.telemetry import traceparent as w3c
 from poolkit.telemetry.tracing import current_traceparent
@@ -18,7 +18,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 async def ask(
-    headers: list[tuple[bytes, bytes]], *, draining: bool = False
+    headers: list[tuple[bytes, bytes]], *, draining: bool = False, path: bytes = b"/", query: bytes = b""
 ) -> tuple[int, dict[bytes, bytes], dict[str, Any]]:
     """Status, headers, and what the application saw."""
     seen: dict[str, Any] = {}
@@ -39,7 +39,8 @@ async def ask(
 
     surroundings = Surroundings(app, deadline_seconds=2.0)
     surroundings.draining = draining
-    await surroundings({"type": "http", "method": "GET", "headers": headers}, receive, send)
+    scope = {"type": "http", "method": "GET", "raw_path": path, "query_string": query, "headers": headers}
+    await surroundings(scope, receive, send)
     return sent[0]["status"], dict(sent[0]["headers"]), seen
 
 
@@ -68,8 +69,17 @@ async def test_trace_context_from_outside_is_not_adopted() -> None:
 async def test_too_many_headers_are_refused_before_the_application() -> None:
     status, _, seen = await ask([(b"a", b"b")] * (HEADERS_MAX + 1))
     assert (status, seen) == (431, {})
-    status, _, seen = await ask([(b"a", b"b" * 40_000)])
+    status, headers, seen = await ask([(b"a", b"b" * 40_000)])
     assert (status, seen) == (431, {})
+    assert headers[b"x-request-id"].startswith(b"req_")
+
+
+async def test_a_path_or_a_query_that_is_too_long_is_refused_before_the_application() -> None:
+    assert (await ask([], path=b"/" * PATH_BYTES_MAX, query=b"a" * QUERY_BYTES_MAX))[0] == 200
+    status, _, seen = await ask([], path=b"/" * (PATH_BYTES_MAX + 1))
+    assert (status, seen) == (400, {})
+    status, _, seen = await ask([], query=b"a" * (QUERY_BYTES_MAX + 1))
+    assert (status, seen) == (400, {})
 
 
 async def test_draining_ends_the_connection_with_the_answer() -> None:
@@ -93,7 +103,8 @@ async def test_requests_are_counted_by_what_the_router_found(endpoint: Any, oper
         return REGISTRY.get_sample_value("http_server_duration_seconds_count", labels) or 0.0
 
     before = count()
-    await Surroundings(app, deadline_seconds=2.0)({"type": "http", "method": "GET", "headers": []}, send, send)
+    scope = {"type": "http", "method": "GET", "raw_path": b"/", "query_string": b"", "headers": []}
+    await Surroundings(app, deadline_seconds=2.0)(scope, send, send)
     assert count() == before + 1
 
 

@@ -20,7 +20,7 @@ from poolkit.telemetry.metrics import start_metrics_server
 
 if TYPE_CHECKING:
     from poolkit.http.server import HttpServer
-    from poolkit.http.surroundings import App
+    from poolkit.http.types import App, Refuse
     from poolkit.kafka import Producer
 
 SettingsType = TypeVar("SettingsType", bound=ServiceSettings)
@@ -103,11 +103,20 @@ class Runtime(Generic[SettingsType]):
         self._rpc_servers.append(server)
         return server
 
-    def add_http(self, app: "App", listen: str, *, name: str = "http", deadline_seconds: float = 2.0) -> "HttpServer":
-        """An ASGI application on its own port, in this loop."""
+    def add_http(
+        self,
+        app: "App",
+        listen: str,
+        *,
+        name: str = "http",
+        deadline_seconds: float = 2.0,
+        refuse: "Refuse | None" = None,
+    ) -> "HttpServer":
+        """An ASGI application on its own port, in this loop; `refuse` answers what it is not given."""
+        from poolkit.http.errors import send_error
         from poolkit.http.server import HttpServer
 
-        server = HttpServer(app, listen, name=name, deadline_seconds=deadline_seconds)
+        server = HttpServer(app, listen, name=name, deadline_seconds=deadline_seconds, refuse=refuse or send_error)
         self._http_servers.append(server)
         return server
 

@@ -162,6 +162,10 @@ class PayinConflict(DomainError, code="payin_conflict"):
     """The bank transaction id was used before with other fields."""
 
 
+class HeadersTooLarge(DomainError, code="headers_too_large"):
+    """The headers are over their limits."""
+
+
 class MethodNotAllowed(DomainError, code="method_not_allowed"):
     """The path does not support the method."""
 

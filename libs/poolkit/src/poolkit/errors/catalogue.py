@@ -238,6 +238,11 @@ _ROWS: Final = (
     ),
     # The house itself.
     Reason(
+        "headers_too_large", "invalid_request", "INVALID_ARGUMENT", 431,
+        "The request's headers are more than 100, or larger than 32 KiB together.",
+        "Send fewer or shorter headers.",
+    ),
+    Reason(
         "method_not_allowed", "invalid_request", "UNIMPLEMENTED", 405,
         "This path does not support the request's method.",
         "Use a method that `Allow` names.",

@@ -1,6 +1,10 @@
 """Errors as partners read them over HTTP."""
 
+import json
+
+from poolkit.context import current_request_id
 from poolkit.errors import DOCUMENTATION_URL, DomainError
+from poolkit.http.types import Send
 
 
 def error_body(error: DomainError, request_id: str, documentation_url: str = DOCUMENTATION_URL) -> dict[str, str | int]:
@@ -13,3 +17,11 @@ def error_body(error: DomainError, request_id: str, documentation_url: str = DOC
         "doc_url": f"{documentation_url}#{error.reason.code}",
         "statusCode": error.reason.http_status,
     }
+
+
+async def send_error(error: DomainError, send: Send) -> None:
+    """Answers the request being served with the error."""
+    body = json.dumps(error_body(error, current_request_id.get())).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": error.reason.http_status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

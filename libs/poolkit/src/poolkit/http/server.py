@@ -10,7 +10,10 @@ from typing import Final
 
 import uvicorn
 
-from poolkit.http.surroundings import App, Surroundings
+from poolkit.http.errors import send_error
+from poolkit.http.protocol import BoundedProtocol, Patience
+from poolkit.http.surroundings import Surroundings
+from poolkit.http.types import App, Refuse
 
 KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 2048
@@ -24,13 +27,27 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an ASGI application on `host:port`. Requests are given `deadline_seconds` to pass on to colleagues."""
+    """Serves an ASGI application on `host:port`. Requests are given `deadline_seconds` to pass on to colleagues.
 
-    def __init__(self, app: App, listen: str, *, name: str = "http", deadline_seconds: float = 2.0) -> None:
+    Requests with too large a head are answered by `refuse`, clients that take too long for its `patience` cut off.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        listen: str,
+        *,
+        name: str = "http",
+        deadline_seconds: float = 2.0,
+        refuse: Refuse = send_error,
+        patience: Patience = BoundedProtocol.patience,
+    ) -> None:
         self.name = name
         self.listen = listen
         self.port = 0
-        self._surroundings = Surroundings(app, deadline_seconds=deadline_seconds)
+        self._surroundings = Surroundings(app, deadline_seconds=deadline_seconds, refuse=refuse)
+        self._patience = patience
+        self._watch: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._server: _Server | None = None
 
@@ -42,7 +59,7 @@ class HttpServer:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._surroundings,
-            http="httptools",
+            http=type("Protocol", (BoundedProtocol,), {"patience": self._patience}),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -60,7 +77,16 @@ class HttpServer:
                 self._task.result()
                 raise OSError(f"cannot serve HTTP on {self.listen}")
             await asyncio.sleep(0)
+        self._watch = asyncio.create_task(self._look_at_clients(self._server), name=f"http clients {self.name}")
         return self.port
+
+    async def _look_at_clients(self, server: _Server) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._patience.look_seconds)
+            for connection in tuple(server.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.look(clock())
 
     def _bind(self) -> socket.socket:
         host, _, port = self.listen.rpartition(":")
@@ -86,3 +112,5 @@ class HttpServer:
         self._server.config.timeout_graceful_shutdown = math.ceil(grace_seconds)
         self._server.should_exit = True
         await self._task
+        if self._watch is not None:
+            self._watch.cancel()

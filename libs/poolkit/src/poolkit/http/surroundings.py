@@ -1,33 +1,33 @@
 """What surrounds every HTTP request served: its ids, deadline and trace on the way in, its metrics on the way out."""
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
 from poolkit.context import current_request_id
+from poolkit.errors import DomainError, HeadersTooLarge, InvalidRequest
+from poolkit.http.errors import send_error
+from poolkit.http.types import App, Message, Receive, Refuse, Scope, Send
 from poolkit.ids import accept_request_id
 from poolkit.rpc.deadlines import current_deadline
 from poolkit.telemetry.metrics import HTTP_SERVER_DURATION
 from poolkit.telemetry.tracing import enter_call
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 HEADERS_MAX: Final = 100
 HEADER_BYTES_MAX: Final = 32 * 1024
+PATH_BYTES_MAX: Final = 1024
+QUERY_BYTES_MAX: Final = 4096
 
 
 class Surroundings:
     """An ASGI application around another. Its requests come from strangers: trace context from outside is not adopted.
 
+    One whose head is too large is answered by `refuse`, and the application never sees it.
     `draining` makes every answer the last one on its connection, so that clients move on before the port closes.
     """
 
-    def __init__(self, app: App, *, deadline_seconds: float) -> None:
+    def __init__(self, app: App, *, deadline_seconds: float, refuse: Refuse = send_error) -> None:
         self._app = app
+        self._refuse = refuse
         self._deadline_seconds = deadline_seconds
         self.draining = False
 
@@ -57,8 +57,9 @@ class Surroundings:
             await send(message)
 
         try:
-            if len(scope["headers"]) > HEADERS_MAX or header_bytes > HEADER_BYTES_MAX:
-                await _refuse_headers(answer)
+            too_large = _too_large(scope, header_bytes)
+            if too_large is not None:
+                await self._refuse(too_large, answer)
                 return
             traced = enter_call(f"{scope['method']} request", traceparent, trusted=False)
             if traced is None:
@@ -88,6 +89,11 @@ def _operation(scope: Scope) -> str:
     return name if isinstance(name, str) else "unrouted"
 
 
-async def _refuse_headers(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 431, "headers": [(b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
+def _too_large(scope: Scope, header_bytes: int) -> DomainError | None:
+    if len(scope["headers"]) > HEADERS_MAX or header_bytes > HEADER_BYTES_MAX:
+        return HeadersTooLarge()
+    if len(scope["raw_path"]) > PATH_BYTES_MAX:
+        return InvalidRequest(f"The path is longer than {PATH_BYTES_MAX} bytes; call one that the reference names.")
+    if len(scope["query_string"]) > QUERY_BYTES_MAX:
+        return InvalidRequest(f"The query is longer than {QUERY_BYTES_MAX} bytes; send a shorter one.")
+    return None

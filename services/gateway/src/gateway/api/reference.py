@@ -19,7 +19,7 @@ import msgspec
 from gateway.api.openapi import document
 from gateway.api.operations import Operation
 from poolkit.errors.explained import INTRODUCTION, TITLE, explanations
-from poolkit.http.surroundings import Receive, Scope, Send
+from poolkit.http.types import Receive, Scope, Send
 
 OPENAPI_PATH: Final = "/openapi.json"
 DOCS_PATH: Final = "/docs"

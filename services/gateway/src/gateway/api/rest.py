@@ -23,7 +23,7 @@ from poolkit.errors import (
     RequestTooLarge,
 )
 from poolkit.http.errors import error_body
-from poolkit.http.surroundings import App, Receive, Scope, Send
+from poolkit.http.types import App, Receive, Scope, Send
 
 IN_FLIGHT_MAX: Final = 4096
 BODY_SECONDS_MAX: Final = 10.0

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from poolkit.context import current_request_id
 from poolkit.errors import DomainError, Internal, InvalidRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from poolkit.http.errors import error_body
-from poolkit.http.surroundings import Receive, Scope, Send
+from poolkit.http.types import Receive, Scope, Send
 from webhook_ingest.api.bodies import ReceivedBody, encode
 from webhook_ingest.app.intake import Intake, Posted
 

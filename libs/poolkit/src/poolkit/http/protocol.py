@@ -1,0 +1,125 @@
+"""A connection of the HTTP server: uvicorn's, with an end to how much and how long one client may keep it busy."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import Counter
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from poolkit.errors import DomainError, HeadersTooLarge, InvalidRequest
+from poolkit.http.errors import error_body
+from poolkit.ids import new_id
+
+HEAD_BYTES_MAX: Final = 40 * 1024
+"""Of a request line and headers that have not ended yet, beyond the first read. What has ended is judged by
+`poolkit.http.surroundings`."""
+REQUEST_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of all of a request, trailers included: far more than any application takes, so that it can say so itself."""
+
+_CUT: Final = Counter("pools_http_connections_cut", "Connections ended because the client took too long", ["doing"])
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take. Looked at every `look_seconds` for all connections, which costs a request nothing."""
+
+    head_seconds: float = 10.0
+    """For the request line and headers, from the connection's beginning or the first byte after a pause."""
+    request_seconds: float = 30.0
+    """For those and the body."""
+    answer_seconds: float = 60.0
+    """For reading what was sent, once the system's own buffers are full."""
+    look_seconds: float = 1.0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """httptools sets no bound to a head, and uvicorn's one timeout is for pauses between requests: any byte ends it."""
+
+    patience = Patience()
+    _receiving_since = 0.0
+    """0 between requests and while one that arrived is served."""
+    _in_head = True
+    _request_bytes = 0
+    _unread_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first request."""
+        super().connection_made(transport)
+        self._receiving_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes, and refuses a head that does not end."""
+        if not self._receiving_since:
+            self._receiving_since = self.loop.time()
+        # Set back when a request begins or ends within these bytes.
+        self._request_bytes += len(data)
+        super().data_received(data)
+        if self._request_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            if self._in_head:
+                self._refuse(HeadersTooLarge())
+            elif self._request_bytes > REQUEST_BYTES_MAX:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """A request's first byte; it may have come with the end of the one before."""
+        super().on_message_begin()
+        self._in_head = True
+        self._request_bytes = 0
+        if not self._receiving_since:
+            self._receiving_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """The head has ended."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of the request is there."""
+        self._receiving_since = 0.0
+        self._in_head = True
+        self._request_bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is answered like every other error."""
+        self._refuse(InvalidRequest(f"{msg} Send HTTP/1.1 as RFC 9112 has it."))
+
+    def look(self, now: float) -> None:
+        """Cuts the client off if it has taken too long."""
+        if not self.transport.get_write_buffer_size():
+            self._unread_since = 0.0
+        elif not self._unread_since:
+            self._unread_since = now
+        elif now - self._unread_since > self.patience.answer_seconds:
+            self._cut("reading an answer")
+            return
+        if not self._receiving_since:
+            return
+        spent = now - self._receiving_since
+        if self._in_head and spent > self.patience.head_seconds:
+            self._cut("sending headers")
+        elif spent > self.patience.request_seconds:
+            self._cut("sending a body")
+
+    def _cut(self, doing: str) -> None:
+        _CUT.labels(doing).inc()
+        # An orderly close would wait for the client to read what is left, which may be for ever.
+        self.transport.abort()
+
+    def _refuse(self, error: DomainError) -> None:
+        """Answers for an application that never sees the request, and ends the connection."""
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            # An answer to the request before is under way; another in between would be taken for it.
+            self.transport.abort()
+            return
+        request_id = new_id("req")
+        body = json.dumps(error_body(error, request_id)).encode()
+        headers = (
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(STATUS_LINE[error.reason.http_status] + headers.encode() + body)
+        self.transport.close()
