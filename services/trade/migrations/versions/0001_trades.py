@@ -70,9 +70,9 @@ CREATE TABLE trades (
     updated_at             timestamptz NOT NULL,
     terminal_at            timestamptz
 );
-CREATE INDEX trades_by_organization ON trades (organization_id, trade_id);
-CREATE INDEX trades_recent ON trades (organization_id, created_at);
-CREATE INDEX trades_reserved ON trades (created_at) WHERE status = 'reserved';
+CREATE INDEX trades_recent ON trades (organization_id, created_at, trade_id);
+CREATE INDEX trades_matching ON trades (organization_id, side, status, created_at, trade_id);
+CREATE INDEX trades_reserved ON trades (created_at, trade_id) WHERE status = 'reserved';
 CREATE INDEX trades_quote ON trades (quote_id);
 CREATE INDEX trades_request ON trades (request_id);
 CREATE INDEX trades_client_reference ON trades (client_reference) WHERE client_reference <> '';

@@ -48,11 +48,11 @@ class Page:
 async def list_trades(
     database: Database, organization_id: str, *, size: int, token: str, matching: trades.TradeFilter
 ) -> Page:
-    """Lists an organization's trades by id, newest first. Raises InvalidRequest for a token that is not one of ours."""
+    """Lists an organization's trades, newest first. Raises InvalidRequest for a token that is not one of ours."""
     before = cursor.read(token) if token else None
     found = await trades.list_page(database, organization_id, before=before, matching=matching, limit=size + 1)
     shown = found[:size]
-    return Page(shown, cursor.make(shown[-1].trade_id) if len(found) > size else "")
+    return Page(shown, _token_after(shown[-1]) if len(found) > size else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +68,8 @@ async def list_overdue(database: Database, *, age_seconds_min: float, size: int,
     after = cursor.read(token) if token else None
     found = await trades.list_overdue(database, age_seconds_min=age_seconds_min, after=after, limit=size + 1)
     shown = found[:size]
-    return OverduePage(shown, cursor.make(shown[-1].trade_id) if len(found) > size else "")
+    return OverduePage(shown, _token_after(shown[-1]) if len(found) > size else "")
+
+
+def _token_after(last: Trade | trades.OverdueTrade) -> str:
+    return cursor.make(cursor.Position(last.created_at, last.trade_id))

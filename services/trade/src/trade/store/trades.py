@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from poolkit.database import Database, Record, Unit
+from trade.domain.cursor import Position
 from trade.domain.lifecycle import Transition
 from trade.domain.trade import Side, Status, Terms, Trade
 
@@ -46,22 +48,39 @@ FROM trades t WHERE t.trade_id = ANY($1::text[]) ORDER BY t.trade_id FOR UPDATE
 """  # noqa: S608 - constants only
 _BY_ID = f"SELECT {_COLUMNS} FROM trades t WHERE t.trade_id = ANY($1::text[])"  # noqa: S608 - constants only
 
+# Every condition is a bound of the index `trades_recent`, given or not: a page takes as long at the end of a long list
+# as at its beginning, and a kept plan need not know which bounds were given.
 _LIST = f"""
 SELECT {_COLUMNS} FROM trades t
-WHERE t.organization_id = $1 AND ($2::text IS NULL OR t.trade_id < $2)
-  AND ($3::text IS NULL OR t.side = $3) AND ($4::text IS NULL OR t.status = $4)
-  AND ($5::timestamptz IS NULL OR t.created_at >= $5) AND ($6::timestamptz IS NULL OR t.created_at < $6)
-ORDER BY t.trade_id DESC LIMIT $7
+WHERE t.organization_id = $1 AND (t.created_at, t.trade_id) < ($2, $3) AND t.created_at >= $4
+ORDER BY t.created_at DESC, t.trade_id DESC LIMIT $5
 """  # noqa: S608 - constants only
 
-# The token names a trade, which keeps its place when it is settled meanwhile.
+# A page of each side and status asked for, merged: what is rare is found without reading all that it lies between.
+_LIST_MATCHING = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT listed.created_at, listed.trade_id
+    FROM unnest($6::text[]) AS asked (side) CROSS JOIN unnest($7::text[]) AS wanted (status) CROSS JOIN LATERAL (
+        SELECT f.created_at, f.trade_id FROM trades f
+        WHERE f.organization_id = $1 AND f.side = asked.side AND f.status = wanted.status
+          AND (f.created_at, f.trade_id) < ($2, $3) AND f.created_at >= $4
+        ORDER BY f.created_at DESC, f.trade_id DESC LIMIT $5
+    ) AS listed
+    ORDER BY listed.created_at DESC, listed.trade_id DESC LIMIT $5
+) AS page JOIN trades t ON t.trade_id = page.trade_id
+ORDER BY t.created_at DESC, t.trade_id DESC
+"""  # noqa: S608 - constants only
+
 _OVERDUE = """
-SELECT t.trade_id, t.organization_id, t.request_id FROM trades t
+SELECT t.trade_id, t.organization_id, t.request_id, t.created_at FROM trades t
 WHERE t.status = 'reserved' AND t.created_at <= clock_timestamp() - make_interval(secs => $1)
-  AND ($2::text IS NULL
-       OR (t.created_at, t.trade_id) > (SELECT l.created_at, l.trade_id FROM trades l WHERE l.trade_id = $2))
-ORDER BY t.created_at, t.trade_id LIMIT $3
+  AND (t.created_at, t.trade_id) > ($2, $3)
+ORDER BY t.created_at, t.trade_id LIMIT $4
 """
+
+# Before and after every trade there is.
+_FIRST: Final = Position(datetime(1, 1, 1, tzinfo=UTC), "")
+_LAST: Final = Position(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,7 @@ class OverdueTrade:
     organization_id: str
     request_id: str
     """Of the request that reserved it."""
+    created_at: datetime
 
 
 async def write_transitions(unit: Unit, transitions: Sequence[Transition]) -> None:
@@ -132,28 +152,31 @@ async def find_by_id(database: Database, trade_ids: Sequence[str]) -> dict[str, 
 
 
 async def list_page(
-    database: Database, organization_id: str, *, before: str | None, matching: TradeFilter, limit: int
+    database: Database | Unit,
+    organization_id: str,
+    *,
+    before: Position | None,
+    matching: TradeFilter,
+    limit: int,
 ) -> list[Trade]:
-    """Reads an organization's trades, newest id first, below `before`."""
-    rows = await database.fetch(
-        _LIST,
-        organization_id,
-        before,
-        matching.side,
-        matching.status,
-        matching.created_after,
-        matching.created_before,
-        limit,
-    )
+    """Reads an organization's trades, the newest first, older than `before`."""
+    until = min(before or _LAST, Position(matching.created_before or _LAST.created_at, ""))
+    bounds = (organization_id, *until, matching.created_after or _FIRST.created_at, limit)
+    if matching.side is None and matching.status is None:
+        rows = await database.fetch(_LIST, *bounds)
+    else:
+        sides = [matching.side] if matching.side else [str(side) for side in Side]
+        statuses = [matching.status] if matching.status else [str(status) for status in Status]
+        rows = await database.fetch(_LIST_MATCHING, *bounds, sides, statuses)
     return [_trade(row) for row in rows]
 
 
 async def list_overdue(
-    database: Database, *, age_seconds_min: float, after: str | None, limit: int
+    database: Database, *, age_seconds_min: float, after: Position | None, limit: int
 ) -> list[OverdueTrade]:
-    """Reads trades of all organizations reserved for at least so long, the oldest first, behind the trade `after`."""
-    rows = await database.fetch(_OVERDUE, float(age_seconds_min), after, limit)
-    return [OverdueTrade(row["trade_id"], row["organization_id"], row["request_id"]) for row in rows]
+    """Reads trades of all organizations reserved for at least so long, the oldest first, younger than `after`."""
+    rows = await database.fetch(_OVERDUE, float(age_seconds_min), *(after or _FIRST), limit)
+    return [OverdueTrade(row["trade_id"], row["organization_id"], row["request_id"], row["created_at"]) for row in rows]
 
 
 def _trade(row: Record) -> Trade:
