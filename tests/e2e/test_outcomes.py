@@ -66,6 +66,11 @@ async def test_a_return_that_is_reported_first_and_everything_thrice_takes_effec
         assert [row["to_status"] for row in found] == ["reserved", "settled", "returned"]
         entries = (await partner.rest.ledger()).json()["entries"]
         assert [entry["reason"] for entry in entries] == ["buy_refund", "buy_debit", "payin_credit"]
+        stored = await databases.rows(
+            "webhook-ingest", "SELECT kind FROM webhooks WHERE transact_id = $1 ORDER BY received_at", trade_id
+        )
+        # Of three tellings each, one was the same event again, which is not stored twice.
+        assert [row["kind"] for row in stored] == ["trade.returned"] * 2 + ["trade.settled"] * 2
         return True
 
     await eventually(all_reports_processed, "the return took effect")

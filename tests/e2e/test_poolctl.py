@@ -4,8 +4,12 @@ Source: CONTRACT §12.
 """
 
 import asyncio
+import hashlib
+import hmac
 import uuid
 from typing import Any
+
+import httpx
 
 from poolctl.receiver import WebhookReceiver
 from poolctl.session import Addresses
@@ -132,6 +136,35 @@ async def test_sources_are_made_listed_and_rotated(poolctl: Poolctl, addresses: 
     assert made["secret"] not in str(listed)
     rotated = await poolctl.answer("source", "rotate", name, "--overlap-seconds", "60")
     assert rotated["secret"] != made["secret"]
+    assert (rotated["name"], rotated["url"]) == (made["name"], made["url"])
+    listed = {source["name"]: source for source in (await poolctl.answer("source", "list"))["sources"]}
+    assert listed[name]["activeSecrets"] == 2
+
+    plain = await poolctl.answer("source", "create", f"{name}-hex", "--scheme", "hex", "--signature-header", "x-sig")
+    body = b"{}"
+    signature = hmac.new(plain["secret"].encode(), body, hashlib.sha256).hexdigest()
+    async with httpx.AsyncClient() as http:
+        signed = await http.post(plain["url"], content=body, headers={"x-sig": signature})
+        unsigned = await http.post(plain["url"], content=body)
+    # Signed well, but no event; and not signed at all.
+    assert (signed.status_code, unsigned.status_code) == (400, 401)
+
+
+# What is refused of a running stack, and what is said.
+REFUSED: list[tuple[list[str], str]] = [
+    (["source", "create", "sandbox-bank"], "request id"),
+    (["source", "rotate", "nobody-here"], "request id"),
+    (["payin", "org_nobody", "--currency", "EUR", "--amount", "1.00"], "request id"),
+    (["payin", "ORG", "--currency", "EUR", "--amount", "1.001"], "amount"),
+]
+
+
+async def test_what_is_refused_ends_with_1_and_says_why(poolctl: Poolctl, partner: Partner) -> None:
+    commands = [[partner.organization_id if word == "ORG" else word for word in words] for words, _ in REFUSED]
+    ended = await asyncio.gather(*(poolctl(*words, "--json") for words in commands))
+    for (words, said), one in zip(REFUSED, ended, strict=True):
+        assert (one.status, one.stdout) == (1, ""), (words, one.stderr)
+        assert said in one.stderr, words
 
 
 async def test_the_journey_of_any_id_of_a_trade_is_one_story(

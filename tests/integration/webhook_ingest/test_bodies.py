@@ -1,6 +1,10 @@
 """Protects what a signed body must be: small, JSON, with the fields of its kind; and what counts as the same again."""
 
 import asyncio
+import base64
+import gzip
+import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -16,6 +20,7 @@ UNREADABLE: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "nothing": (b"", ""),
     "no JSON": (b"{", ""),
     "not UTF-8, where JSON needs it": (b'{"eventId": "\\ud800"}', ""),
+    "base64": (base64.b64encode(json.dumps(settled("pt_test_1")).encode()), ""),
     "a list": (b"[]", ""),
     "deep nesting": (b'{"x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", ""),
     "no event id": (settled("pt_test_1", eventId=None), ""),
@@ -51,6 +56,28 @@ async def test_what_cannot_be_read_is_refused_by_name_and_kept(door: Door, fault
     assert answer.body["message"].startswith(f"{field}: " if field else "")
     (kept,) = await door.rejected(request_id)
     assert (kept["reason"], kept["signature_result"], kept["body_bytes"]) == ("invalid_request", "valid", len(body))
+
+
+# Bodies that are no UTF-8, which JSON has to be and Standard Webhooks can sign nothing else.
+ENCODED: dict[str, bytes] = {
+    "bytes that are no UTF-8": b'{"eventId": "\xff\xfe"}',
+    "UTF-16": json.dumps(settled("pt_test_1")).encode("utf-16"),
+    "compressed": gzip.compress(json.dumps(settled("pt_test_1")).encode()),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+async def test_a_body_in_another_encoding_is_judged_as_it_came_and_kept(door: Door, encoding: str) -> None:
+    """Nobody can make the door unpack a bomb: the bytes that came are what was signed, or nothing was."""
+    body, request_id = ENCODED[encoding], new_id("req")
+    headers = door.signed(b"{}")
+    signed = b".".join((b"msg_1", headers["webhook-timestamp"].encode(), body))
+    digest = hmac.new(base64.b64decode(door.secrets[SETTLEMENT].removeprefix("whsec_")), signed, hashlib.sha256)
+    headers["webhook-signature"] = "v1," + base64.b64encode(digest.digest()).decode()
+    answer = await door.post(body, headers=headers | {"content-encoding": "gzip"}, X_Request_Id=request_id)
+    assert (answer.status, answer.code) == (401, "signature_invalid")
+    (kept,) = await door.rejected(request_id)
+    assert (kept["body_head"], kept["signature_result"]) == (body, "signature_invalid")
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -158,12 +158,24 @@ async def test_the_other_common_schemes_are_verified_too(
         headers = [("x-provider-signature", value) for value in signatures]
         return (await door.post(body, source=name, headers=headers)).status
 
-    assert await post(signature(secret)) == 200
-    assert await post(signature("another-secret-of-nobody")) == 401
+    good = signature(secret)
+    assert await post(good) == 200
+    # One byte of the body, one digit of the signature, another case of it, and what is no hex at all.
+    last = "0" if good[-1] != "0" else "1"
+    broken = ["", good[:-1], good[:-1] + last, good[:-1] + "g", good[:-2] + "é", "v1=" + good, good + "=="]
+    for given in [signature("another-secret-of-nobody"), *broken]:
+        assert await post(given) in {400, 401}, given
     assert await post() == 401
-    assert await post(signature(secret), signature(secret)) == 401
+    assert await post(good, good) == 401
+    body = body.replace(b"0xabc", b"0xabd")
+    assert await post(good) == 401
     if timed:
         assert await post(signature(secret, seconds=400)) == 400
+        assert await post(signature(secret, seconds=-400)) == 400
+        assert await post(good.partition(",")[2]) in {400, 401}
+    refused = await door.rows("SELECT DISTINCT reason FROM rejected_webhooks WHERE source = $1", name)
+    assert {row["reason"] for row in refused} <= {"signature_invalid", "timestamp_stale"}
+    assert len(await door.rows("SELECT 1 FROM webhooks WHERE source = $1", name)) == 1
 
 
 async def test_webhooks_are_listed_newest_first_by_source_and_state(

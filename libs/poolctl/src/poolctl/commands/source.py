@@ -15,16 +15,27 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Makes and lists sources of webhooks.\n\nExample: poolctl source create acme-bank --kinds trade.settled",
+    help="Makes and lists sources of webhooks, and rotates their secrets.\n\nExample: poolctl source create acme-bank --kinds trade.settled",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 of a-z, 0-9 and -; the last part of its address.")]
 _PAGE_SIZE = 100
+_SCHEMES = {
+    "standard": webhook_ingest_pb2.SIGNATURE_SCHEME_STANDARD,
+    "timed_hex": webhook_ingest_pb2.SIGNATURE_SCHEME_TIMED_HEX,
+    "hex": webhook_ingest_pb2.SIGNATURE_SCHEME_HEX,
+}
 
 
 @app.command("create")
 def create(
     name: Name,
     kinds: Annotated[str, typer.Option(metavar="K,…", help="Kinds it may send; every trade.* kind unless named.")] = "",
+    scheme: Annotated[
+        str, typer.Option(metavar="S", help="How it signs: standard (Standard Webhooks), timed_hex or hex.")
+    ] = "standard",
+    signature_header: Annotated[
+        str, typer.Option(metavar="H", help="The header of its signature, where it signs timed_hex or hex.")
+    ] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +43,11 @@ def create(
 
     Example: poolctl source create acme-bank --kinds payin.credited
     """
-    request = webhook_ingest_pb2.CreateSourceRequest(name=name, kinds=split(kinds))
+    if scheme not in _SCHEMES:
+        raise typer.BadParameter(f"it is one of {', '.join(_SCHEMES)}.", param_hint="--scheme")
+    request = webhook_ingest_pb2.CreateSourceRequest(
+        name=name, kinds=split(kinds), scheme=_SCHEMES[scheme], signature_header=signature_header
+    )
 
     async def question(session: Session) -> documents.Document:
         made = await session.webhook_ingest.admin.CreateSource(request)
