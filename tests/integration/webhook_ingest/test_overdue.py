@@ -1,4 +1,4 @@
-"""Trades that nobody reports on are asked about in the background, by one replica, and lose nothing to a bad provider."""
+"""Trades that nobody reports on are asked about in the background, by one replica."""
 
 from collections.abc import AsyncIterator
 from typing import Any

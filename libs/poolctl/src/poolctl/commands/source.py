@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Makes and lists sources of webhooks, and rotates their secrets.\n\nExample: poolctl source create acme-bank --kinds trade.settled",
+    help="Makes, lists and rotates sources of webhooks.\n\nExample: poolctl source create acme --kinds trade.settled",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 of a-z, 0-9 and -; the last part of its address.")]
 _PAGE_SIZE = 100
