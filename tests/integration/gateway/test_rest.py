@@ -180,6 +180,8 @@ async def test_listing_pools_is_open_to_every_origin_and_nothing_else_is(
         ("?currency=EUR&limit=201", "limit"),
         ("?currency=EUR&limit=x", "limit"),
         ("?currency=EUR&limit=1.5", "limit"),
+        ("?currency=EUR&limit=1e1", "limit"),
+        ("?currency=EUR&limit=5.0", "limit"),
         ("?currency=EUR&cursor=%00", "cursor"),
         ("?currency=EUR&cursor=a%20b", "cursor"),
         ("?currency=EUR&surprise=1", "surprise"),
@@ -190,6 +192,25 @@ async def test_a_query_that_does_not_fit_is_refused_naming_the_field(
     alone: RunningGateway, http: httpx.AsyncClient, partner: Partner, query: str, field: str
 ) -> None:
     response = await http.get(f"{alone.rest}/v1/pools/ledger{query}", headers=auth(partner))
+    answer = from_response(response)
+    assert (response.status_code, answer.code, answer.field) == (400, "invalid_request", field)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("side=null", "side"),
+        ("status=null", "status"),
+        ("status=pending", "status"),
+        ("created_after=123", "created_after"),
+        ("created_after=null", "created_after"),
+        ("created_before=2026-11-22T10:00:00", "created_before"),
+    ],
+)
+async def test_a_filter_is_one_of_its_values_and_a_moment_is_rfc_3339(
+    alone: RunningGateway, http: httpx.AsyncClient, partner: Partner, query: str, field: str
+) -> None:
+    response = await http.get(f"{alone.rest}/v1/pools/trades?{query}", headers=auth(partner))
     answer = from_response(response)
     assert (response.status_code, answer.code, answer.field) == (400, "invalid_request", field)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ FIELD_LENGTH_MAX: Final = 100
 MESSAGE_LENGTH_MAX: Final = 300
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _NAME = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
 # What the messages call by another name than JSON does.
 _NAMES: Final = {
@@ -36,11 +38,32 @@ def decode_body(operation: Operation, body: bytes) -> Any:
 
 
 def decode_fields(operation: Operation, fields: Mapping[str, object]) -> Any:
-    """The operation's request from named values, which may be texts of numbers. Raises InvalidRequest."""
+    """The operation's request from named values. Raises InvalidRequest.
+
+    In a query all are texts. Numbers are read here, since msgspec would also take `null` for a name, `1e1` for a number
+    and `123` for a moment.
+    """
+    numbers = _numbers(operation.request)
+    read = {
+        name: int(value) if name in numbers and isinstance(value, str) and _NUMBER.fullmatch(value) else value
+        for name, value in fields.items()
+    }
     try:
-        return msgspec.convert(fields, operation.request, strict=False)
+        return msgspec.convert(read, operation.request)
     except msgspec.ValidationError as error:
         raise _unfit(error) from None
+
+
+@cache
+def _numbers(request: type[msgspec.Struct]) -> frozenset[str]:
+    info = msgspec.inspect.type_info(request)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return frozenset(field.encode_name for field in info.fields if _is_number(field.type))
+
+
+def _is_number(kind: msgspec.inspect.Type) -> bool:
+    # What has a description is wrapped in it.
+    return isinstance(kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind, msgspec.inspect.IntType)
 
 
 def _unfit(error: msgspec.ValidationError) -> InvalidRequest:

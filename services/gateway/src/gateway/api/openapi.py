@@ -40,6 +40,18 @@ _PATH_PARAMETERS: Final = {
     "quoteId": "A firm quote's id, `pq_…`.",
     "transactId": "A trade's id, `pt_…`.",
 }
+_QUOTE_ID: Final = {"quoteId": "$response.body#/quoteId"}
+_TRANSACT_ID: Final = {"transactId": "$response.body#/transactId"}
+_FOLLOWED_BY: Final[dict[str, dict[str, Json]]] = {
+    "create_quote": {
+        "transact": {"parameters": {"id": "$response.body#/poolId"}, "requestBody": _QUOTE_ID},
+        "getQuote": {"parameters": _QUOTE_ID},
+        "getTransaction": {"parameters": _QUOTE_ID},
+        "rejectQuote": {"parameters": _QUOTE_ID},
+    },
+    "transact": {"getTrade": {"parameters": _TRANSACT_ID}, "getTransaction": {"parameters": _QUOTE_ID}},
+}
+"""Where an answer's ids may be taken, by operation."""
 _WEBHOOK_HEADERS: Final = {
     "webhook-id": "The `eventId`: the same however often it is sent.",
     "webhook-timestamp": "Unix seconds of this attempt; refuse what is older than 300 s.",
@@ -195,11 +207,14 @@ def _success(operation: Operation) -> Json:
         headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
     given = {name: {"value": value} for name, value in examples.ANSWERS[operation.name].items()}
     answer = operation.described.answer
-    return {
+    made = {
         "description": (answer.__doc__ or "").strip(),
         "headers": headers,
         "content": {"application/json": {"schema": _reference(answer), "examples": given}},
     }
+    if operation.name in _FOLLOWED_BY:
+        made["links"] = {name: {"operationId": name, **given} for name, given in _FOLLOWED_BY[operation.name].items()}
+    return made
 
 
 def _failures(reasons: Iterable[type[DomainError]]) -> Json:
