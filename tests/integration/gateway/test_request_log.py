@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from poolkit.database import Database, Record
+from poolkit.errors import MethodNotAllowed
 from poolkit.security import new_api_key
 from poolkit.telemetry.traceparent import is_valid
 from tests.integration.databases import RunningPostgres
@@ -58,11 +59,68 @@ async def test_a_call_without_a_key_leaves_a_row_too(alone: RunningGateway, http
     assert (row["organization_id"], row["key_id"], row["key_label"]) == (None, None, None)
 
 
-async def test_unknown_paths_and_methods_leave_rows_too(alone: RunningGateway, http: httpx.AsyncClient) -> None:
-    for method, path, outcome in (("GET", "/nowhere", "not_found"), ("PUT", "/v1/pools", "method_not_allowed")):
-        response = await http.request(method, alone.rest + path)
-        [row] = await rows_of(alone.database, response.headers["x-request-id"], 1)
-        assert (row["operation"], row["outcome"], row["http_status"]) == ("", outcome, response.status_code)
+REFUSED = {
+    "an unknown path": ("GET", "/nowhere", {}, b"", "", "not_found", 404),
+    "a method that the path does not have": ("PUT", "/v1/pools", {}, b"", "", "method_not_allowed", 405),
+    "a method that a page does not have": ("POST", "/openapi.json", {}, b"", "", "method_not_allowed", 405),
+    "a preflight": ("OPTIONS", "/v1/pools", {"origin": "https://shop.example"}, b"", "preflight", "ok", 204),
+    "a preflight of what no browser may call": ("OPTIONS", "/v1/pools/ledger", {}, b"", "", "method_not_allowed", 405),
+    "too many headers": ("GET", "/v1/pools", {f"x-{n}": "y" for n in range(101)}, b"", "", "headers_too_large", 431),
+    "a header that is too long": ("GET", "/v1/pools", {"x": "y" * 33_000}, b"", "", "headers_too_large", 431),
+    "a path that is too long": ("GET", "/v1/pools/" + "x" * 1024, {}, b"", "", "invalid_request", 400),
+    "a query that is too long": ("GET", "/v1/pools?" + "x" * 4097, {}, b"", "", "invalid_request", 400),
+    "no key": ("GET", "/v1/pools", {}, b"", "list_pools", "unauthorized", 401),
+    "a body that is too large": (
+        "POST", "/v1/pools/EUR-USDT/quote", {"authorization": "SECRET"}, b" " * 65_537, "create_quote",
+        "request_too_large", 413,
+    ),
+    "a body that is none": (
+        "POST", "/v1/pools/EUR-USDT/quote", {"authorization": "SECRET"}, b"{", "create_quote", "invalid_request", 400,
+    ),
+    "a key that may not": (
+        "POST", "/v1/pools/EUR-USDT/quote", {"authorization": "PUBLIC"}, b"{}", "create_quote",
+        "secret_key_required", 403,
+    ),
+    "a query that does not fit": (
+        "GET", "/v1/pools/ledger", {"authorization": "SECRET"}, b"", "list_ledger_entries", "invalid_request", 400,
+    ),
+    "an id that could be none": (
+        "GET", "/v1/pools/trades/%00", {"authorization": "SECRET"}, b"", "get_trade", "not_found", 404,
+    ),
+}  # fmt: skip
+
+
+async def test_every_request_that_is_refused_leaves_a_row(alone: RunningGateway, http: httpx.AsyncClient) -> None:
+    partner = await alone.new_partner()
+    keys = {"SECRET": f"Bearer {partner.secret_key}", "PUBLIC": f"Bearer {partner.publishable_key}"}
+    request_ids: dict[str, str] = {}
+    for what, (method, path, headers, body, _, _, http_status) in REFUSED.items():
+        sent = {name: keys.get(value, value) for name, value in headers.items()}
+        response = await http.request(method, alone.rest + path, headers=sent, content=body)
+        assert response.status_code == http_status, what
+        request_ids[what] = response.headers["x-request-id"]
+    for what, (_, _, headers, _, *expected) in REFUSED.items():
+        [row] = await rows_of(alone.database, request_ids[what], 1)
+        assert [row["operation"], row["outcome"], row["http_status"]] == expected, what
+        assert row["edge"] == "rest"
+        assert row["organization_id"] == (partner.organization_id if "authorization" in headers else None), what
+
+
+@pytest.mark.parametrize("path", ["/pools.gateway.v1.PartnerService/GiveMoney", "/other.Service/Method"])
+async def test_a_method_that_does_not_exist_leaves_a_row_and_says_so_as_errors_do(
+    alone: RunningGateway, path: str
+) -> None:
+    multi = alone.partner.channel.unary_unary(path)
+    request_id = f"unknown-method-{len(path)}"
+    with pytest.raises(MethodNotAllowed):
+        await multi(b"anything", metadata=(("x-request-id", request_id),), timeout=5)
+    [row] = await rows_of(alone.database, request_id, 1)
+    assert (row["edge"], row["operation"], row["outcome"], row["http_status"]) == (
+        "grpc",
+        "",
+        "method_not_allowed",
+        405,
+    )
 
 
 @pytest.mark.parametrize("edge", EDGES)

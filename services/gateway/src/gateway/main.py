@@ -112,11 +112,13 @@ async def build_partner_api(runtime: Runtime[GatewaySettings], colleagues: Colle
     documentation_url = settings.documentation_url
 
     add_partner_service(runtime.add_rpc(settings.partner_grpc_listen, "partner"), edge, operations)
+    rest, refuse = rest_app(edge, operations, reference_pages(operations, documentation_url), documentation_url)
     runtime.add_http(
-        rest_app(edge, operations, reference_pages(operations, documentation_url), documentation_url),
+        rest,
         settings.partner_rest_listen,
         name="partner-rest",
         deadline_seconds=settings.call_seconds_max,
+        refuse=refuse,
     )
     runtime.add_loop("request log", request_log.run)
     for drain in (*colleagues.quotes.drains, *colleagues.trades.drains, request_log.drain):

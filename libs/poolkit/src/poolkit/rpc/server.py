@@ -69,6 +69,7 @@ class RpcServer:
         self._load = Load(in_flight_max)
         self._methods: dict[str, MethodHandler] = {}
         self._services: list[str] = []
+        self._unknown: MethodHandler | None = None
         self._server = grpc.aio.server(options=[*dict((*SERVER_OPTIONS, *options)).items()])
 
     def add(self, adder: Callable[[S, Any], None], servicer: S, full_name: str = "") -> None:
@@ -83,6 +84,11 @@ class RpcServer:
                 path = f"/{service}/{method}"
                 self._methods[path] = _surrounded(handler, ServedMethod(path, self._load, edge=self._edge))
 
+    def serve_unknown(self, handler: UnaryHandler) -> None:
+        """Gives every call of a method that nobody registered to `handler`, which refuses it in its own words."""
+        method = ServedMethod("/unknown/unknown", self._load, edge=self._edge)
+        self._unknown = grpc.unary_unary_rpc_method_handler(method.unary(handler))
+
     async def start(self) -> int:
         """Begins to listen and answers the port, also when 0 was asked for. Raises OSError when the port is taken."""
         # First, since gRPC asks one after the other whose a call is.
@@ -92,6 +98,9 @@ class RpcServer:
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
             reflection.aio.ReflectionServicer(names), self._server
         )
+        if self._unknown is not None:
+            # Last: health and reflection have been asked by then.
+            self._server.add_generic_rpc_handlers((_Routes({}, self._unknown),))
         try:
             if self._credentials is None:
                 self.port = self._server.add_insecure_port(self.listen)
@@ -143,12 +152,13 @@ class _Recorder:
 class _Routes(grpc.GenericRpcHandler):
     """All methods of all services in one dictionary: one look-up a call, however many services there are."""
 
-    def __init__(self, methods: Mapping[str, MethodHandler]) -> None:
+    def __init__(self, methods: Mapping[str, MethodHandler], unknown: MethodHandler | None = None) -> None:
         self._methods = methods
+        self._unknown = unknown
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> MethodHandler | None:
-        """The method's handler; None makes the call UNIMPLEMENTED."""
-        return self._methods.get(handler_call_details.method)
+        """The method's handler; None lets gRPC ask the next, and in the end makes the call UNIMPLEMENTED."""
+        return self._methods.get(handler_call_details.method, self._unknown)
 
 
 def _surrounded(handler: MethodHandler, method: ServedMethod) -> MethodHandler:

@@ -143,6 +143,10 @@ class Edge:
         self._end(call, refusal.reason.code, refusal.reason.http_status)
         return refusal
 
+    def answered(self, call: Call, http_status: int) -> None:
+        """Puts a call on record that was answered without a use case."""
+        self._end(call, "ok", http_status)
+
     def _end(self, call: Call, outcome: str, http_status: int) -> None:
         call.outcome = outcome
         call.http_status = http_status

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from gateway.api.decoding import decode_fields, spelled_in_snake_case
 from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
-from poolkit.errors import InvalidRequest, RateLimited, RequestTooLarge
+from poolkit.errors import InvalidRequest, MethodNotAllowed, RateLimited, RequestTooLarge
 from poolkit.rpc.server import RpcServer
 from poolkit.rpc.types import Context, MethodHandler
 
@@ -29,6 +29,7 @@ def add_partner_service(server: RpcServer, edge: Edge, operations: Sequence[Oper
         recorder.add_registered_method_handlers(SERVICE, handlers)
 
     server.add(add, None, SERVICE)
+    server.serve_unknown(_Unknown(edge))
 
 
 class _Method:
@@ -75,6 +76,18 @@ class _Method:
             # Sent on its own this costs a call a tenth of its CPU, so what every answer says is in the trailers.
             await context.send_initial_metadata(_REPLAYED)
         return operation.to_message(answer).SerializeToString()
+
+
+class _Unknown:
+    """Whatever no service has: refused like a path that does not exist, and on record like it."""
+
+    __slots__ = ("_edge",)
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, _request: bytes, _context: Context) -> bytes:
+        raise self._edge.refused(self._edge.begin("grpc", ""), MethodNotAllowed("There is no such method."))
 
 
 def _read(operation: Operation, request: bytes) -> tuple[str, Any]:

@@ -23,7 +23,7 @@ from poolkit.errors import (
     RequestTooLarge,
 )
 from poolkit.http.errors import error_body
-from poolkit.http.types import App, Receive, Scope, Send
+from poolkit.http.types import App, Receive, Refuse, Scope, Send
 
 IN_FLIGHT_MAX: Final = 4096
 BODY_SECONDS_MAX: Final = 10.0
@@ -47,9 +47,12 @@ _encode = msgspec.json.Encoder().encode
 Header = tuple[bytes, bytes]
 
 
-def rest_app(edge: Edge, operations: Sequence[Operation], pages: Mapping[str, App], documentation_url: str) -> App:
-    """The application. The router only finds the path; everything else is the same for all operations.
+def rest_app(
+    edge: Edge, operations: Sequence[Operation], pages: Mapping[str, App], documentation_url: str
+) -> tuple[App, Refuse]:
+    """The application, and what answers the requests that it is not given.
 
+    The router only finds the path; everything else is the same for all operations.
     `pages` are there for GET without a key. `doc_url` in errors is a fragment of `documentation_url`.
     """
     by_path: dict[str, dict[str, Operation]] = {}
@@ -59,8 +62,9 @@ def rest_app(edge: Edge, operations: Sequence[Operation], pages: Mapping[str, Ap
     routes = [Route(path, _Endpoint(edge, methods, load, documentation_url)) for path, methods in by_path.items()]
     routes += [Route(path, _Endpoint(edge, {}, load, documentation_url, page)) for path, page in pages.items()]
     router = Router(routes, redirect_slashes=False)
-    router.default = _Endpoint(edge, {}, load, documentation_url)
-    return router
+    nowhere = _Endpoint(edge, {}, load, documentation_url)
+    router.default = nowhere
+    return router, nowhere.refuse
 
 
 class _Load:
@@ -99,6 +103,7 @@ class _Endpoint:
             return
         operation = self._operations.get(method)
         if method == "OPTIONS" and self._open:
+            self._edge.answered(self._edge.begin("rest", "preflight"), 204)
             await _send(send, 204, _PREFLIGHT, b"")
             return
         cors = _ANY_ORIGIN if method in self._open else ()
@@ -133,6 +138,11 @@ class _Endpoint:
             await self._refuse(send, error, call.request_id, (*cors, *self._fields.headers(call.standing)))
         finally:
             load.in_flight -= 1
+
+    async def refuse(self, error: DomainError, send: Send) -> None:
+        """Answers, and puts on record, a request that no operation is given, since its head is too large."""
+        call = self._edge.begin("rest", "")
+        await self._refuse(send, self._edge.refused(call, error), call.request_id, ())
 
     async def _refuse(self, send: Send, error: DomainError, request_id: str, given: Sequence[Header]) -> None:
         body = _encode(error_body(error, request_id, self._documentation_url))
