@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import hmac
+import time
+from collections import Counter
 
 import pytest
 from standardwebhooks import Webhook
@@ -117,6 +119,28 @@ async def test_an_endpoint_that_never_answers_does_not_delay_anothers(desk: Desk
     assert len(stuck) == 160
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["not yet known", "known to fail"])
+async def test_however_many_endpoints_never_answer_anothers_first_delivery_is_not_delayed(
+    desk: Desk, known: bool
+) -> None:
+    for number in range(60):
+        await desk.endpoint(f"/never/{number}", "org_stuck")
+    await desk.endpoint("/well", "org_well")
+    if known:
+        await desk.database.execute("UPDATE webhook_endpoints SET failing_since = now() WHERE url LIKE '%never%'")
+    await desk.receive(*(desk.event("org_stuck") for _ in range(20)))
+    await desk.sender(lanes=(128, 16, 32 if known else 64))
+    await eventually(lambda: len(desk.receiver.received) >= (32 if known else 60), "the stuck ones have their places")
+    for number in range(1, 6):
+        started = time.monotonic()
+        await desk.receive(desk.event("org_well"))
+        await eventually(lambda: len(desk.receiver.at("/well")) == number, "it is delivered")  # noqa: B023
+        assert time.monotonic() - started < 1
+    stuck = [received.path for received in desk.receiver.received if received.path.startswith("/never")]
+    assert len(stuck) <= (32 if known else 128 - 1)
+    assert known or len(set(stuck)) == 60, "each of them has had its first attempt"
+
+
 async def test_two_senders_never_make_the_same_attempt_twice(desk: Desk) -> None:
     for number in range(5):
         await desk.endpoint(f"/hook/{number}", "org_1")
@@ -143,7 +167,7 @@ async def test_endpoints_with_much_to_get_take_turns(desk: Desk) -> None:
 
 async def claim(desk: Desk, claim_seconds: float) -> list[ClaimedDelivery]:
     return await claim_due(
-        desk.database, closed=(), narrow=(), endpoint_max=9, count_max=9, claim_seconds=claim_seconds
+        desk.database, closed=(), narrow=(), endpoint_max=9, count_max=9, failing_max=9, claim_seconds=claim_seconds
     )
 
 
@@ -164,18 +188,32 @@ async def test_what_is_claimed_is_nobody_elses(desk: Desk) -> None:
 
 
 async def test_only_some_of_each_endpoints_are_claimed_at_once(desk: Desk) -> None:
-    for path in ("/a", "/b", "/c"):
+    for path in ("/a", "/b", "/c", "/d", "/e"):
         await desk.endpoint(path, "org_1")
     await desk.receive(*(desk.event("org_1") for _ in range(5)))
     rows = await desk.database.fetch("SELECT endpoint_id, url FROM webhook_endpoints")
     id_of = {row["url"][-1]: row["endpoint_id"] for row in rows}
-    claimed = await claim_due(
-        desk.database, closed=[id_of["a"]], narrow=[id_of["b"]], endpoint_max=3, count_max=99, claim_seconds=30
+    name_of = {endpoint_id: name for name, endpoint_id in id_of.items()}
+    await desk.database.execute(
+        "UPDATE webhook_endpoints SET failing_since = now() WHERE endpoint_id IN ($1, $2)", id_of["d"], id_of["e"]
     )
-    taken = [delivery.endpoint_id for delivery in claimed]
-    assert (taken.count(id_of["a"]), taken.count(id_of["b"]), taken.count(id_of["c"])) == (0, 1, 3)
-    rest = await claim_due(desk.database, closed=(), narrow=(), endpoint_max=99, count_max=4, claim_seconds=30)
-    assert len(rest) == 4
+
+    async def taken(count_max: int, failing_max: int) -> Counter[str]:
+        claimed = await claim_due(
+            desk.database,
+            closed=[id_of["a"]],
+            narrow=[id_of["b"]],
+            endpoint_max=3,
+            count_max=count_max,
+            failing_max=failing_max,
+            claim_seconds=30,
+        )
+        assert [name for name in "de" if name in {name_of[one.endpoint_id] for one in claimed if not one.failing}] == []
+        return Counter(name_of[one.endpoint_id] for one in claimed)
+
+    assert await taken(99, failing_max=0) == {"b": 1, "c": 3}
+    assert (await taken(99, failing_max=1)) in ({"b": 1, "c": 2, "d": 1}, {"b": 1, "c": 2, "e": 1})
+    assert await taken(2, failing_max=9) == {"b": 1, "d": 1}
 
 
 @pytest.mark.parametrize(

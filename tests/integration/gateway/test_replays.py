@@ -114,7 +114,12 @@ async def test_one_that_is_being_posted_is_not_posted_beside_itself(desk: Desk) 
         assert (await desk.colleagues.replay(delivery_id)).state is DeliveryState.PENDING
     replayed, _ = await desk.colleagues.replay_range(await everything(desk), after="", limit=9)
     assert replayed == []
-    assert await claim_due(desk.database, closed=(), narrow=(), endpoint_max=9, count_max=9, claim_seconds=30) == []
+    assert (
+        await claim_due(
+            desk.database, closed=(), narrow=(), endpoint_max=9, count_max=9, failing_max=9, claim_seconds=30
+        )
+        == []
+    )
     desk.receiver.release.set()
     await eventually(desk.reach(("delivered", 1)), "the one attempt succeeds")
     assert len(desk.receiver.received) == 1

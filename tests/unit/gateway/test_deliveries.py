@@ -1,4 +1,4 @@
-"""Deliveries: when an attempt is repeated, when given up, and that no endpoint takes another's place."""
+"""Deliveries: when an attempt is repeated, and when given up."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.deliveries import ClaimedDelivery, DeliveryState, Lanes, PostResult, RetrySchedule
+from gateway.domain.deliveries import ClaimedDelivery, DeliveryState, PostResult, RetrySchedule
+from gateway.settings import ATTEMPTS_MAX, JITTER, LIVE_RETRY_SECONDS
 
 SCHEDULE = RetrySchedule((0, 1, 3, 10), attempts_max=6, jitter=0.1)
 DELIVERY = ClaimedDelivery("whd_1", "whk_1", 1, "e1", "http://localhost/", (b"s",), b"{}", "req_1", "")
@@ -43,43 +44,18 @@ def test_jitter_only_lengthens_a_wait_and_by_no_more_than_its_share(chance: floa
     assert plain <= spread <= plain * 1.1 + 1e-9
 
 
-def test_an_endpoint_is_closed_at_its_own_bound_and_opens_again() -> None:
-    lanes = Lanes(whole_max=10, endpoint_max=2, slow_max=4)
-    lanes.begin("a")
-    lanes.begin("a")
-    assert (lanes.closed(), lanes.room) == (["a"], 8)
-    lanes.end("a", slow=False)
-    assert (lanes.closed(), lanes.room) == ([], 9)
+@given(number=st.integers(1, 5), earlier=st.integers(0, 50))
+def test_after_a_replay_the_schedule_begins_anew(number: int, earlier: int) -> None:
+    first = SCHEDULE.judge(replace(DELIVERY, number=number), PostResult(500, "", 5), 0)
+    replayed = replace(DELIVERY, number=earlier + number, earlier_attempts=earlier)
+    again = SCHEDULE.judge(replayed, PostResult(500, "", 5), 0)
+    assert (again.state, again.retry_seconds) == (first.state, first.retry_seconds)
 
 
-def test_an_endpoint_that_failed_gets_one_attempt_until_it_answers_well() -> None:
-    lanes = Lanes(whole_max=10, endpoint_max=5, slow_max=4)
-    lanes.begin("a")
-    lanes.end("a", slow=True)
-    assert (lanes.narrow(), lanes.closed()) == (["a"], [])
-    lanes.begin("a")
-    assert lanes.closed() == ["a"]
-    lanes.end("a", slow=False)
-    assert (lanes.narrow(), lanes.closed()) == ([], [])
-
-
-def test_slow_endpoints_together_leave_room_for_the_others() -> None:
-    lanes = Lanes(whole_max=6, endpoint_max=5, slow_max=3)
-    for name in "abcd":
-        lanes.begin(name)
-        lanes.end(name, slow=True)
-    for name in "abc":
-        lanes.begin(name)
-    assert "d" in lanes.closed()
-    assert "well" not in lanes.closed()
-    assert lanes.room == 3
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
-def test_what_has_begun_and_ended_leaves_all_the_room_there_was(steps: list[tuple[str, bool]]) -> None:
-    lanes = Lanes(whole_max=100, endpoint_max=5, slow_max=3)
-    for name, _ in steps:
-        lanes.begin(name)
-    for name, slow in steps:
-        lanes.end(name, slow=slow)
-    assert lanes.room == 100
+def test_in_production_eight_attempts_span_most_of_a_day() -> None:
+    live = RetrySchedule(LIVE_RETRY_SECONDS, ATTEMPTS_MAX, JITTER)
+    results = [live.judge(replace(DELIVERY, number=number), PostResult(500, "", 5), 0) for number in range(1, 9)]
+    assert [result.retry_seconds for result in results] == [5, 60, 300, 1_800, 7_200, 18_000, 36_000, 0]
+    assert [result.state for result in results] == [DeliveryState.PENDING] * 7 + [DeliveryState.DEAD]
+    assert LIVE_RETRY_SECONDS[0] == 0
+    assert JITTER > 0

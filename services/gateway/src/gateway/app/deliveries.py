@@ -14,11 +14,11 @@ from gateway.domain.deliveries import (
     Attempt,
     ClaimedDelivery,
     DeliveryState,
-    Lanes,
     PostResult,
     RetrySchedule,
     TerminalEvent,
 )
+from gateway.domain.lanes import Lanes
 from gateway.store import deliveries, endpoints
 from poolkit.batching import Batcher
 from poolkit.database import Database
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 CLAIM_SECONDS: Final = 30.0
 SLOW_MS: Final = 2_000
 POLL_SECONDS: Final = 1.0
-LANES: Final = (256, 16, 128)
+LANES: Final = (512, 16, 256)
 """Attempts under way in all, to one endpoint, and to endpoints that fail or are slow taken together."""
 
 _ATTEMPTS: Final = Counter("pools_webhook_out_attempts", "Webhooks posted to partners, by what came of it", ["outcome"])
@@ -113,19 +113,33 @@ class DeliverySender:
 
     async def _claim_and_begin(self) -> None:
         lanes = self._lanes
-        room, closed, narrow = lanes.room, lanes.closed(), lanes.narrow()
-        claimed = await self._claim(room, closed, narrow) if room else []
+        # Half of the room at a time, so that an endpoint's share follows what is left of it.
+        half = -(-lanes.wide_room // 2)
+        full = await self._begin_some(half, lanes.each_max)
+        if full and lanes.wide_room:
+            self._wake.set()
+        elif not lanes.wide_room and lanes.room:
+            full = await self._begin_some(lanes.room, 1)
+        self._more = full
+
+    async def _begin_some(self, count_max: int, each_max: int) -> bool:
+        """Claims and begins so many attempts, of each endpoint so many; True where there may be more."""
+        lanes = self._lanes
+        closed, narrow = lanes.closed(each_max), lanes.narrow()
+        claimed = await self._claim(count_max, each_max, closed, narrow) if count_max else []
         counts = Counts(delivery.endpoint_id for delivery in claimed)
-        full = {name for name, count in counts.items() if name in narrow or count >= lanes.endpoint_max}
-        self._waiting = full.union(closed)
-        self._more = len(claimed) >= room
+        many = {name for name, count in counts.items() if name in narrow or count >= each_max}
+        self._waiting = many.union(closed)
         for delivery in claimed:
-            lanes.begin(delivery.endpoint_id)
+            lanes.begin(delivery.endpoint_id, slow=delivery.failing)
             task = asyncio.create_task(self._deliver(delivery), name=f"deliver {delivery.delivery_id}")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
+        return len(claimed) >= count_max
 
-    async def _claim(self, room: int, closed: list[str], narrow: list[str]) -> list[ClaimedDelivery]:
+    async def _claim(
+        self, count_max: int, each_max: int, closed: list[str], narrow: list[str]
+    ) -> list[ClaimedDelivery]:
         """What is due, from where the last claim that had no more room ended, and then from the beginning."""
         claimed: list[ClaimedDelivery] = []
         starts, self._after = dict.fromkeys((self._after, "")), ""
@@ -134,13 +148,14 @@ class DeliverySender:
                 self._database,
                 closed=[*closed, *{delivery.endpoint_id for delivery in claimed}],
                 narrow=narrow,
-                endpoint_max=self._lanes.endpoint_max,
-                count_max=room - len(claimed),
+                endpoint_max=each_max,
+                count_max=count_max - len(claimed),
+                failing_max=self._lanes.slow_room,
                 claim_seconds=CLAIM_SECONDS,
                 after=after,
             )
             claimed += part
-            if len(claimed) >= room:
+            if len(claimed) >= count_max:
                 self._after = max(delivery.endpoint_id for delivery in part)
                 break
         return claimed

@@ -1,4 +1,4 @@
-"""Outgoing webhooks: which events go out, how an attempt is judged, when the next one is due, and who may go first.
+"""Outgoing webhooks: which events go out, how an attempt is judged, and when the next one is due.
 
 Source: contract section 7.
 """
@@ -70,6 +70,8 @@ class ClaimedDelivery:
     traceparent: str
     earlier_attempts: int = 0
     """Attempts before the last replay, which began the schedule anew."""
+    failing: bool = False
+    """Whether the last attempt at the endpoint failed, whoever made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,57 +129,3 @@ class RetrySchedule:
             wait = self.delays_seconds[min(number, len(self.delays_seconds) - 1)]
             retry_seconds = wait * (1 + self.jitter * chance)
         return Attempt(delivery.delivery_id, delivery.endpoint_id, delivery.number, result, state, retry_seconds)
-
-
-@dataclass(slots=True)
-class _Lane:
-    in_flight: int = 0
-    slow: bool = False
-
-
-@dataclass(slots=True)
-class Lanes:
-    """How many attempts are under way to each endpoint, so that a slow or dead one never takes another's place.
-
-    Each endpoint has a bound of its own. Endpoints whose last attempt failed or was slow share a part of the whole;
-    what is left of it belongs to those that answer well.
-    """
-
-    whole_max: int
-    endpoint_max: int
-    slow_max: int
-    _lanes: dict[str, _Lane] = field(default_factory=dict)
-    _in_flight: int = 0
-
-    @property
-    def room(self) -> int:
-        """How many more attempts may begin now."""
-        return max(0, self.whole_max - self._in_flight)
-
-    def closed(self) -> list[str]:
-        """The endpoints that may not begin another attempt now."""
-        slow_in_flight = sum(lane.in_flight for lane in self._lanes.values() if lane.slow)
-        slow_full = slow_in_flight >= self.slow_max
-        return [
-            endpoint_id
-            for endpoint_id, lane in self._lanes.items()
-            if lane.in_flight >= (1 if lane.slow else self.endpoint_max) or (lane.slow and slow_full)
-        ]
-
-    def narrow(self) -> list[str]:
-        """The endpoints that may begin only one attempt: the next one shows whether they are well again."""
-        return [endpoint_id for endpoint_id, lane in self._lanes.items() if lane.slow]
-
-    def begin(self, endpoint_id: str) -> None:
-        """An attempt begins."""
-        self._lanes.setdefault(endpoint_id, _Lane()).in_flight += 1
-        self._in_flight += 1
-
-    def end(self, endpoint_id: str, *, slow: bool) -> None:
-        """An attempt has ended; `slow` where it failed or took long."""
-        lane = self._lanes[endpoint_id]
-        lane.in_flight -= 1
-        lane.slow = slow
-        self._in_flight -= 1
-        if not lane.in_flight and not lane.slow:
-            del self._lanes[endpoint_id]

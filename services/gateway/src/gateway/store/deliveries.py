@@ -41,6 +41,7 @@ SELECT pg_notify('{DUE_CHANNEL}', '') FROM queued LIMIT 1
 """  # noqa: S608 - constants only
 
 # Endpoints with something pending are found by hopping through the index, one hop an endpoint, however much waits.
+# Of failing endpoints any few are looked at, so that none of them always comes last.
 # Claiming pushes the next attempt beyond the time one may take: who dies meanwhile leaves a delivery that is due again.
 _CLAIM: Final = """
 WITH RECURSIVE waiting (endpoint_id) AS (
@@ -50,18 +51,21 @@ WITH RECURSIVE waiting (endpoint_id) AS (
              WHERE d.state = 'pending' AND d.endpoint_id > w.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
       FROM waiting w WHERE w.endpoint_id IS NOT NULL
 ), open AS MATERIALIZED (
-    SELECT w.endpoint_id
-      FROM waiting w JOIN webhook_endpoints endpoint USING (endpoint_id)
-     WHERE endpoint.disabled_at IS NULL AND w.endpoint_id <> ALL ($1::text[])
-     ORDER BY w.endpoint_id
+    SELECT endpoint_id, failing
+      FROM (SELECT w.endpoint_id, endpoint.failing_since IS NOT NULL AS failing,
+                   row_number() OVER (PARTITION BY endpoint.failing_since IS NOT NULL ORDER BY random()) AS place
+              FROM waiting w JOIN webhook_endpoints endpoint USING (endpoint_id)
+             WHERE endpoint.disabled_at IS NULL AND w.endpoint_id <> ALL ($1::text[])) candidate
+     WHERE place <= $7 OR NOT failing
+     ORDER BY endpoint_id
 ), due AS (
-    SELECT d.delivery_id
+    SELECT d.delivery_id, open.failing
       FROM open
       CROSS JOIN LATERAL (
           SELECT delivery_id FROM deliveries
            WHERE endpoint_id = open.endpoint_id AND state = 'pending' AND next_attempt_at <= now()
            ORDER BY next_attempt_at
-           LIMIT CASE WHEN open.endpoint_id = ANY ($2::text[]) THEN 1 ELSE $3 END
+           LIMIT CASE WHEN open.failing OR open.endpoint_id = ANY ($2::text[]) THEN 1 ELSE $3 END
              FOR UPDATE SKIP LOCKED
       ) d
      LIMIT $4
@@ -71,7 +75,7 @@ UPDATE deliveries d
   FROM due, terminal_events event, webhook_endpoints endpoint
  WHERE d.delivery_id = due.delivery_id AND event.event_id = d.event_id AND endpoint.endpoint_id = d.endpoint_id
 RETURNING d.delivery_id, d.endpoint_id, d.attempt_count, d.earlier_attempts, d.event_id, endpoint.url, event.body,
-          d.request_id, d.traceparent,
+          d.request_id, d.traceparent, due.failing,
           ARRAY(SELECT s.encrypted_secret FROM webhook_secrets s
                  WHERE s.endpoint_id = d.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
                  ORDER BY s.number DESC) AS encrypted_secrets
@@ -166,15 +170,18 @@ async def claim_due(
     narrow: Sequence[str],
     endpoint_max: int,
     count_max: int,
+    failing_max: int,
     claim_seconds: float,
     after: str = "",
 ) -> list[ClaimedDelivery]:
     """Takes deliveries that are due, endpoint by endpoint in the order of their ids; nobody else gets them meanwhile.
 
-    It begins behind the endpoint `after`, leaves those in `closed` alone, and takes one of each in `narrow`, of others
-    up to `endpoint_max`.
+    It begins behind the endpoint `after`, leaves those in `closed` alone, and takes one of each that is in `narrow`,
+    one of each that fails, `failing_max` of those at most, and of others up to `endpoint_max`.
     """
-    rows = await database.fetch(_CLAIM, list(closed), list(narrow), endpoint_max, count_max, claim_seconds, after)
+    rows = await database.fetch(
+        _CLAIM, list(closed), list(narrow), endpoint_max, count_max, claim_seconds, after, failing_max
+    )
     return [
         ClaimedDelivery(
             delivery_id=row["delivery_id"],
@@ -187,6 +194,7 @@ async def claim_due(
             request_id=row["request_id"],
             traceparent=row["traceparent"],
             earlier_attempts=row["earlier_attempts"],
+            failing=row["failing"],
         )
         for row in rows
     ]
