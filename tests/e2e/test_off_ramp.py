@@ -71,6 +71,10 @@ async def test_a_sale_ends_as_its_reference_says_with_its_entries_to_the_digit(
     trade_id = trade["transactId"]
     assert (trade["side"], trade["cryptoAmount"], trade["fiatAmount"]) == ("off_ramp", "100.000000", "91.65")
     assert (trade["feeAmount"], trade["destinationAddress"]) == ("0.19", None)
+    assert trade["depositAddress"]
+    assert (await seller.rest.trade(trade_id)).json()["depositAddress"] == trade["depositAddress"]
+    once = "SELECT count(*) FROM trades WHERE deposit_address = $1"
+    assert await databases.value("trade", once, trade["depositAddress"]) == 1
 
     async def ended() -> bool:
         now = (await seller.rest.trade(trade_id)).json()

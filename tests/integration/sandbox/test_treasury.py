@@ -6,7 +6,7 @@ from poolctl.sandbox.rates import RATES, RateFeed
 from poolctl.sandbox.treasury import TOP_UP_BELOW, Treasury
 from pools.quote.v1 import quote_pb2
 from tests.integration.sandbox.conftest import QuoteDesk, StartSandbox
-from tests.integration.webhook_ingest.door import NOWHERE
+from tests.integration.webhook_ingest.door import NOWHERE, TradeDesk
 from tests.waiting import eventually
 
 
@@ -68,3 +68,27 @@ async def test_rates_move_by_no_more_than_their_jitter_and_without_it_not_at_all
         assert len(set(moved)) > 10
     await restless.publish()
     assert restless.published
+
+
+async def test_when_it_is_ready_every_network_and_asset_has_deposit_addresses(
+    start_sandbox: StartSandbox, quotes: QuoteDesk, desk: TradeDesk
+) -> None:
+    sandbox = await start_sandbox(trade_address=desk.address)
+    await eventually(sandbox.is_ready, "the sandbox is ready")
+    free = "SELECT DISTINCT network, crypto_currency FROM deposit_addresses WHERE trade_id IS NULL"
+    stocked = {tuple(row) for row in await desk.database.fetch(free)}
+    assert stocked == {
+        (network, pool.crypto_currency) for pool in await pools(quotes) for network in pool.supported_networks
+    }
+
+
+async def test_without_the_trade_service_it_is_not_ready(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(trade_address=NOWHERE)
+
+    async def answers() -> bool:
+        try:
+            return (await sandbox.get("/readyz"))[0] == 503
+        except OSError:
+            return False
+
+    await eventually(answers, "it says that it is not ready")

@@ -22,10 +22,11 @@ RACERS = 8
 class Colleagues:
     """Quote and ledger where every quote costs 100.00 EUR and everyone can pay: what is left to decide is the cap."""
 
+    terms: Terms = TERMS
     undone: dict[str, set[str]] = field(default_factory=lambda: {"quotes": set(), "holds": set()})
 
     async def consume(self, attempts: Sequence[Attempt], seconds: float) -> list[Terms | DomainError]:
-        return [TERMS] * len(attempts)
+        return [self.terms] * len(attempts)
 
     async def place(self, attempts: Sequence[tuple[Attempt, Terms]], seconds: float) -> list[DomainError | None]:
         return [None] * len(attempts)

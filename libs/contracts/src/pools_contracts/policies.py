@@ -84,6 +84,9 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
                 "ListOverdueTrades",
             ),
         ),
+        "pools.trade.v1.DepositAddressService": ServicePolicy(
+            deadline_seconds=5.0, repeatable=("AddDepositAddresses",)
+        ),
         "pools.webhook_ingest.v1.WebhookAdminService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("ListSources", "ListWebhooks"), once=("CreateSource", "RotateSource")
         ),

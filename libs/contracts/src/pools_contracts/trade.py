@@ -2,7 +2,7 @@
 
 import grpc
 
-from pools.trade.v1 import trade_pb2_grpc
+from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -14,6 +14,7 @@ class TradeClient(Client):
     def __init__(self, channel: grpc.aio.Channel) -> None:
         super().__init__(channel)
         self.trade = trade_pb2_grpc.TradeServiceStub(channel)
+        self.deposit_addresses = deposit_addresses_pb2_grpc.DepositAddressServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
 
 

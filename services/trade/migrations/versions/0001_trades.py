@@ -120,6 +120,21 @@ CREATE UNIQUE INDEX unapplied_reports_early ON unapplied_reports (trade_id) WHER
 CREATE INDEX unapplied_reports_trade ON unapplied_reports (trade_id);
 CREATE INDEX unapplied_reports_provider_event ON unapplied_reports (provider_event_id);
 
+CREATE TABLE deposit_addresses (
+    address         text PRIMARY KEY,
+    network         text NOT NULL,
+    crypto_currency text NOT NULL,
+    trade_id        text UNIQUE,
+    assigned_at     timestamptz,
+    request_id      text NOT NULL,
+    traceparent     text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((trade_id IS NULL) = (assigned_at IS NULL))
+);
+COMMENT ON TABLE deposit_addresses IS 'Where sold crypto is sent: from settlement, one a sale, never used again.';
+CREATE INDEX deposit_addresses_free ON deposit_addresses (network, crypto_currency, created_at, address)
+    WHERE trade_id IS NULL;
+
 CREATE TABLE velocity_locks (
     organization_id text PRIMARY KEY
 );
@@ -134,7 +149,8 @@ def upgrade() -> None:
     role = runtime_role()
     op.execute(f"""
         GRANT SELECT, INSERT, UPDATE ON intents, trades TO {role};
-        GRANT SELECT, INSERT ON transitions, unapplied_reports TO {role};
+        GRANT SELECT, INSERT ON transitions, unapplied_reports, deposit_addresses TO {role};
+        GRANT UPDATE (trade_id, assigned_at) ON deposit_addresses TO {role};
         GRANT SELECT, INSERT, UPDATE ON velocity_locks TO {role};
     """)
     op.execute(outbox.grants(role) + leases.grants(role))

@@ -9,10 +9,11 @@ from poolkit.leases import Lease
 from poolkit.outbox import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.service import Runtime, main
-from pools.trade.v1 import trade_pb2_grpc
+from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
+from trade.api.deposit_address_service import DepositAddressService
 from trade.api.trade_service import TradeService
 from trade.app.recover import Recovery
 from trade.app.report import ReportSettlements
@@ -46,6 +47,8 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
         mode=mode,
     )
     runtime.rpc.add(trade_pb2_grpc.add_TradeServiceServicer_to_server, service)
+    deposits = DepositAddressService(database, mode)
+    runtime.rpc.add(deposit_addresses_pb2_grpc.add_DepositAddressServiceServicer_to_server, deposits)
     journeys = JourneyService("trade", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.on_drain(transact.drain)

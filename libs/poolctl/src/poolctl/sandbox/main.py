@@ -9,6 +9,7 @@ import structlog
 import uvloop
 
 from poolctl.sandbox.delivery import Poster, WebhookSender, open_session
+from poolctl.sandbox.depot import Depot
 from poolctl.sandbox.names import SETTLEMENT_SOURCE
 from poolctl.sandbox.provider_api import ProviderApi
 from poolctl.sandbox.rates import RateFeed
@@ -26,6 +27,7 @@ from poolkit.settings import load
 from poolkit.supervision import Loops
 from poolkit.telemetry.tracing import configure_tracing, shutdown_tracing
 from pools_contracts.quote import QuoteClient
+from pools_contracts.trade import TradeClient
 
 STOP_SECONDS_MAX = 3.0
 
@@ -86,10 +88,13 @@ async def _ports(
 async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
     """Starts everything, waits to be told, stops everything."""
     poster = Poster(SETTLEMENT_SOURCE, settings.settlement_source_secret.get_secret_value())
-    async with (
-        QuoteClient(open_channel(settings.quote_address, "sandbox")) as quote,
-        open_session(IN_FLIGHT_MAX) as http,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        quote = await stack.enter_async_context(QuoteClient(open_channel(settings.quote_address, "sandbox")))
+        http = await stack.enter_async_context(open_session(IN_FLIGHT_MAX))
+        depot = None
+        if settings.trade_address is not None:
+            trade = await stack.enter_async_context(TradeClient(open_channel(settings.trade_address, "sandbox")))
+            depot = Depot(quote, trade)
         provider = SettlementProvider(WebhookSender(http, settings.webhooks_url, poster))
         consumer = EventConsumer(
             "sandbox",
@@ -102,13 +107,15 @@ async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
         rates, treasury = RateFeed(quote, settings.rate_jitter_bps), Treasury(quote)
 
         def works() -> bool:
-            return rates.published and treasury.filled and consumer.ready
+            return rates.published and treasury.filled and consumer.ready and (depot is None or depot.stocked)
 
         async with _ports(settings, provider, works):
             loops = Loops()
             loops.add("rates", rates.run)
             loops.add("treasury", treasury.run)
             loops.add("consumer", consumer.run)
+            if depot is not None:
+                loops.add("depot", depot.run)
             loops.start()
             await stop.wait()
             with contextlib.suppress(TimeoutError):

@@ -20,6 +20,10 @@ class SandboxSettings(BaseSettings):
     provider_listen: Address = Field(default="127.0.0.1:0", description="host:port for status queries over HTTP")
     webhooks_url: str = Field(description="where webhook-ingest takes webhooks, such as http://127.0.0.1:8080")
     quote_address: Address = Field(description="host:port of the quote service")
+    trade_address: Address | None = Field(
+        default=None,
+        description="host:port of the trade service, to be supplied with deposit addresses; none unless set",
+    )
     settlement_source_secret: SecretStr = Field(description="the `whsec_…` the settlement provider signs with")
     bank_source_secret: SecretStr | None = Field(default=None, description="the bank's `whsec_…`")
     rate_jitter_bps: float = Field(default=0.0, ge=0, le=1000, description="how far rates stray, 0 (not) to 1000 bps")

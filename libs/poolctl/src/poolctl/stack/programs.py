@@ -102,6 +102,7 @@ def _sandbox(wiring: Wiring) -> dict[str, str]:
     return {
         "POOLS_WEBHOOKS_URL": f"http://{wiring.address('webhook-ingest.webhook')}",
         "POOLS_QUOTE_ADDRESS": wiring.address("quote.grpc"),
+        "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
         "POOLS_SETTLEMENT_SOURCE_SECRET": wiring.secrets.settlement_source_secret,
         "POOLS_BANK_SOURCE_SECRET": wiring.secrets.bank_source_secret,
     }

@@ -12,13 +12,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
 from poolkit.crashpoints import reach
-from poolkit.database import Database, Unit
+from poolkit.database import Database
 from poolkit.errors import (
     AttemptUndone,
     DeadlineExceeded,
@@ -31,17 +30,13 @@ from poolkit.errors import (
     QuoteExpired,
     QuoteRejected,
     Unavailable,
-    VelocityExceeded,
 )
-from poolkit.outbox import OutboxEvent
 from trade.app import steps
+from trade.app.drafts import Draft, write_drafts
 from trade.app.ports import Events, Holds, Quotes
 from trade.domain.intent import Attempt, IntentState, reserved_trade
 from trade.domain.trade import Terms, Trade
-from trade.domain.velocity import Candidate, exceeding
 from trade.store import intents
-from trade.store.reserving import reserve
-from trade.store.velocity import used_notional
 
 T = TypeVar("T")
 
@@ -73,14 +68,6 @@ class _Decline:
     attempt: Attempt
     error: DomainError
     held: bool
-
-
-class _Draft(NamedTuple):
-    """What an attempt will be once it is reserved."""
-
-    attempt: Attempt
-    trade: Trade
-    event: OutboxEvent
 
 
 class Saga:
@@ -139,7 +126,7 @@ class Saga:
 
     async def _hold(
         self, consumed: Sequence[tuple[Attempt, Terms]], until: float, answers: Answers
-    ) -> tuple[list[_Draft], list[_Decline]]:
+    ) -> tuple[list[Draft], list[_Decline]]:
         wanting = [pair for pair in consumed if pair[1].hold_currency]
         asking = asyncio.create_task(self._place(wanting, until))
         for _ in range(_TURNS_TO_LEAVE):
@@ -166,46 +153,20 @@ class Saga:
     ) -> Sequence[DomainError | None] | DomainError:
         return await _ask(lambda seconds: self._holds.place(wanting, seconds), until) if wanting else ()
 
-    def _draft(self, attempt: Attempt, terms: Terms) -> _Draft:
+    def _draft(self, attempt: Attempt, terms: Terms) -> Draft:
         trade = reserved_trade(attempt, terms)
-        return _Draft(attempt, trade, self._events.reserved(trade, attempt.request.traceparent))
+        return Draft(attempt, trade, self._events.reserved(trade, attempt.request.traceparent))
 
-    async def _reserve(self, held: Sequence[_Draft], answers: Answers) -> list[_Decline]:
-        """Writes the trades in one transaction; answers the attempts that are over their organization's cap."""
+    async def _reserve(self, held: Sequence[Draft], answers: Answers) -> list[_Decline]:
+        """Writes the trades in one transaction; answers the attempts that cannot be, such as those over a cap."""
         try:
-            if any(draft.attempt.request.notional_caps for draft in held):
-                async with self._database.transaction() as unit:
-                    over = await self._over_cap(unit, held)
-                    within = _those(held, over, wanted=False)
-                    reserved = await _write(unit, within)
-                    await unit.commit()
-            else:
-                over, within = [False] * len(held), list(held)
-                reserved = await _write(self._database, within)
+            written = await write_drafts(self._database, self._events, held)
         except DomainError as error:
             answers.update((draft.attempt.trade_id, _unknown(error)) for draft in held)
             return []
-        answers.update(
-            (trade.trade_id, trade if trade.trade_id in reserved else IdempotencyInProgress()) for _, trade, _ in within
-        )
-        return [_Decline(draft.attempt, VelocityExceeded(), held=True) for draft in _those(held, over, wanted=True)]
-
-    async def _over_cap(self, unit: Unit, held: Sequence[_Draft]) -> list[bool]:
-        capped = {draft.attempt.request.organization_id for draft in held if draft.attempt.request.notional_caps}
-        used = await used_notional(unit, capped)
-        candidates = []
-        for attempt, trade, _ in held:
-            terms = trade.terms
-            cap = attempt.request.notional_caps.get(terms.fiat_currency)
-            candidates.append(
-                Candidate(
-                    attempt.request.organization_id,
-                    terms.fiat_currency,
-                    Decimal(terms.fiat_amount),
-                    None if cap is None else Decimal(cap),
-                )
-            )
-        return exceeding(candidates, used=used)
+        answers.update((trade.trade_id, trade) for trade in written.trades)
+        answers.update((attempt.trade_id, IdempotencyInProgress()) for attempt in written.overtaken)
+        return [_Decline(attempt, error, held=True) for attempt, error in written.refused]
 
     async def _decline(self, declines: Sequence[_Decline], until: float, answers: Answers) -> None:
         """Decides to undo, undoes, and tells; where the undoing is not confirmed the intent stays `declining`."""
@@ -285,15 +246,3 @@ async def _ask(call: Callable[[float], Awaitable[T]], until: float) -> T | Domai
 
 def _unknown(error: DomainError) -> DomainError:
     return error if isinstance(error, (Unavailable, DeadlineExceeded)) else Unavailable()
-
-
-def _those(held: Sequence[_Draft], over: Sequence[bool], *, wanted: bool) -> list[_Draft]:
-    return [draft for draft, is_over in zip(held, over, strict=True) if is_over is wanted]
-
-
-async def _write(target: Database | Unit, drafts: Sequence[_Draft]) -> set[str]:
-    """Which of them came to be trades: another driver may hold a newer claim on the others."""
-    if not drafts:
-        return set()
-    attempts, trades, events = zip(*drafts, strict=True)
-    return await reserve(target, attempts, trades, events)

@@ -20,9 +20,9 @@ WITH swapped AS (
 ), reserved AS (
     SELECT swapped.*, terms.*
     FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
-                $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::timestamptz[])
+                $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::timestamptz[])
         AS terms (id, side, fiat_currency, fiat_amount, crypto_currency, crypto_amount, rate, spread_bps, fee_bps,
-                  fee_amount, network, destination_address, client_reference, created_at)
+                  fee_amount, network, destination_address, deposit_address, client_reference, created_at)
     JOIN swapped ON swapped.trade_id = terms.id
 ), moved AS (
     INSERT INTO transitions (trade_id, number, to_status, source, provider_event_id, webhook_id,
@@ -33,17 +33,17 @@ WITH swapped AS (
 ), written AS (
     INSERT INTO trades (trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount, crypto_currency,
                         crypto_amount, rate, spread_bps, fee_bps, fee_amount, network, destination_address,
-                        client_reference, request_id, traceparent, created_at, updated_at)
+                        deposit_address, client_reference, request_id, traceparent, created_at, updated_at)
     SELECT trade_id, organization_id, quote_id, pool_id, side, fiat_currency, fiat_amount::numeric, crypto_currency,
            crypto_amount::numeric, rate::numeric, spread_bps, fee_bps, fee_amount::numeric, network,
-           destination_address, client_reference, request_id, traceparent, created_at, created_at
+           destination_address, deposit_address, client_reference, request_id, traceparent, created_at, created_at
     FROM reserved
 ), told AS (
     {outbox.INSERT_SQL}
     SELECT event.event_id, event.topic, event.key, event.type, event.request_id, event.traceparent, event.payload,
            event.business_date
-    FROM unnest($1::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[],
-                $23::date[])
+    FROM unnest($1::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bytea[],
+                $24::date[])
         AS event (trade_id, {outbox.COLUMNS})
     JOIN swapped USING (trade_id)
 )
@@ -73,6 +73,7 @@ async def reserve(
         [trade.terms.fee_amount for trade in trades],
         [trade.terms.network for trade in trades],
         [trade.terms.destination_address for trade in trades],
+        [trade.deposit_address for trade in trades],
         [trade.terms.client_reference for trade in trades],
         [trade.created_at for trade in trades],
         *append_args(events),
