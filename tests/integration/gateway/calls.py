@@ -155,13 +155,17 @@ class Caller:
             request_serializer=type(message).SerializeToString,
             response_deserializer=getattr(partner_pb2, f"{rpc}Response").FromString,
         )
-        call = multi._inner(message, timeout=5, metadata=tuple(metadata.items()))
-        try:
-            response = await call
-        except grpc.aio.AioRpcError as error:
-            return from_error(error)
-        initial, trailing = dict(await call.initial_metadata()), dict(await call.trailing_metadata())
-        return Answer("ok", response, str(trailing["x-request-id"]), initial.get("idempotent-replayed") == "true")
+        return await from_call(multi._inner(message, timeout=5, metadata=tuple(metadata.items())))
+
+
+async def from_call(call: Any) -> Answer:
+    """A gRPC call's answer, refused or not."""
+    try:
+        response = await call
+    except grpc.aio.AioRpcError as error:
+        return from_error(error)
+    initial, trailing = dict(await call.initial_metadata()), dict(await call.trailing_metadata())
+    return Answer("ok", response, str(trailing["x-request-id"]), initial.get("idempotent-replayed") == "true")
 
 
 def from_response(response: httpx.Response) -> Answer:

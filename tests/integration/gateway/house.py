@@ -159,11 +159,16 @@ async def start_gateway(
     bootstrap: str = "",
     *,
     through: Cable | None = None,
+    beside: RunningGateway | None = None,
     **addresses: Any,
 ) -> RunningGateway:
-    """A gateway with a database of its own. A colleague without an address is out of reach. Without a broker it takes
-    no events: of two gateways on one broker each would get a part of the other's."""
-    url = await postgres.fresh_database("gateway")
+    """A gateway with a database of its own, or another replica beside one that runs. A colleague without an address is
+    out of reach. Without a broker it takes no events: of two gateways on one broker each would get a part of the
+    other's."""
+    if beside is None:
+        url = await postgres.fresh_database("gateway")
+    else:
+        url = beside.runtime.settings.database_url.get_secret_value()
     nowhere = f"127.0.0.1:{free_port()}"
     colleagues = ("quote_address", "trade_address", "ledger_address", "webhook_ingest_address")
     if through is not None:

@@ -3,7 +3,6 @@
 import httpx
 import pytest
 
-from gateway.domain.entitlement import EntitlementChange, EntitlementStatus, KycStatus
 from poolkit.security import hash_key, new_api_key
 from tests.integration.gateway.calls import EDGES, Caller
 from tests.integration.gateway.house import PEPPER, RunningGateway
@@ -42,52 +41,6 @@ async def test_nodes_fetch_is_no_browser(alone: RunningGateway, http: httpx.Asyn
     answer = await Caller(alone, http, edge, partner.secret_key).get_trade("pt_test_1")
     sent_by_node = await Caller(alone, http, edge, partner.secret_key).list_pools(**{"sec-fetch-mode": "cors"})
     assert (answer.code, sent_by_node.code) == ("unavailable", "unavailable")
-
-
-async def test_a_publishable_key_may_only_list_pools(alone: RunningGateway, http: httpx.AsyncClient, edge: str) -> None:
-    caller = Caller(alone, http, edge, (await alone.new_partner()).publishable_key)
-    answers = [
-        await caller.create_quote(),
-        await caller.get_quote("pq_test_1"),
-        await caller.reject_quote("pq_test_1"),
-        await caller.transact("pq_test_1", "k"),
-        await caller.get_transaction("pq_test_1"),
-        await caller.get_trade("pt_test_1"),
-        await caller.ledger(),
-    ]
-    assert {answer.code for answer in answers} == {"secret_key_required"}
-    # Through the gates, to a colleague who is not there.
-    assert (await caller.list_pools()).code == "unavailable"
-
-
-@pytest.mark.parametrize(
-    ("change", "entitled", "code"),
-    [
-        (None, False, "pools_not_enabled"),
-        (EntitlementChange(status=EntitlementStatus.SUSPENDED), True, "pool_access_suspended"),
-        (EntitlementChange(kyc_status=KycStatus.PENDING), True, "kyc_not_approved"),
-        (EntitlementChange(kyc_status=KycStatus.REVOKED), True, "kyc_not_approved"),
-        (
-            EntitlementChange(status=EntitlementStatus.SUSPENDED, kyc_status=KycStatus.REVOKED),
-            True,
-            "pool_access_suspended",
-        ),
-    ],
-)
-async def test_the_entitlements_gates_hold_for_both_kinds_of_keys(
-    alone: RunningGateway,
-    http: httpx.AsyncClient,
-    edge: str,
-    change: EntitlementChange | None,
-    entitled: bool,
-    code: str,
-) -> None:
-    partner = await alone.new_partner(change, entitled=entitled)
-    for key in (partner.secret_key, partner.publishable_key):
-        assert (await Caller(alone, http, edge, key).list_pools()).code == code
-    # Gates precede everything else, what the request holds included.
-    assert (await Caller(alone, http, edge, partner.secret_key).create_quote(amount="x")).code == code
-    assert (await Caller(alone, http, edge, partner.secret_key).transact("", None)).code == code
 
 
 async def test_a_suspension_and_a_revoked_key_are_refused_within_two_seconds(
