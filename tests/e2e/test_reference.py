@@ -1,6 +1,7 @@
 """The running stack against its own OpenAPI document: whatever is sent, only what is written there comes back."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from poolctl.session import Session
 from pools.gateway.v1 import admin_pb2
-from tests.e2e.partners import Partner
+from tests.e2e.partners import Partner, PartnerFactory
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 OPERATIONS = 12
@@ -23,12 +24,26 @@ async def unhindered(partner: Partner, session: Session) -> Partner:
     return partner
 
 
-async def run_schemathesis(partner: Partner, directory: Path, *options: str) -> tuple[int, str]:
-    """Every check there is, in every phase; the exit status, and what it printed. Its leavings stay in `directory`."""
+@pytest.fixture
+async def stranger(partners: PartnerFactory) -> Partner:
+    """Another partner, who must be shown nothing of the first one's."""
+    return await partners(paid_in="0", endpoint=False)
+
+
+async def run_schemathesis(
+    partner: Partner, stranger: Partner, directory: Path, *, examples_max: int, seed: int
+) -> tuple[int, str]:
+    """Every check there is, in every phase: the exit status, and what it printed. Its leavings stay in `directory`."""
+    users = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {one.secret_key}"}]}
+        for name, one in (("partner", partner), ("stranger", stranger))
+    ]
+    (directory / "users.json").write_text(json.dumps({"auth": users}), encoding="utf-8")
+    (directory / "schemathesis.toml").write_text(CONFIGURATION.read_text(encoding="utf-8"), encoding="utf-8")
     rest = str(partner.rest.http.base_url).rstrip("/")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run"),
-        *(f"{rest}/openapi.json", "--checks", "all", "-H", f"Authorization: Bearer {partner.secret_key}", *options),
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{rest}/openapi.json", "--checks", "all"),
+        *("--max-examples", str(examples_max), "--seed", str(seed)),
         cwd=directory, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()
@@ -36,14 +51,24 @@ async def run_schemathesis(partner: Partner, directory: Path, *options: str) -> 
     return process.returncode, output.decode()
 
 
-async def test_no_request_is_answered_otherwise_than_the_document_says(unhindered: Partner, tmp_path: Path) -> None:
-    status, output = await run_schemathesis(unhindered, tmp_path, "--max-examples", "4", "--seed", "1")
+async def test_no_request_is_answered_otherwise_than_the_document_says(
+    unhindered: Partner, stranger: Partner, tmp_path: Path
+) -> None:
+    status, output = await run_schemathesis(unhindered, stranger, tmp_path, examples_max=4, seed=1)
     assert status == 0, output
     assert f"Tested: {OPERATIONS}" in output, output
+    assert "will not run" not in output, output
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [2, 3])
-async def test_nor_are_thousands_of_requests(unhindered: Partner, tmp_path: Path, seed: int) -> None:
-    status, output = await run_schemathesis(unhindered, tmp_path, "--max-examples", "300", "--seed", str(seed))
+async def test_nor_are_thousands_of_requests(unhindered: Partner, stranger: Partner, tmp_path: Path, seed: int) -> None:
+    status, output = await run_schemathesis(unhindered, stranger, tmp_path, examples_max=300, seed=seed)
     assert status == 0, output
+
+
+@pytest.mark.long
+async def test_one_partners_objects_shown_to_another_would_be_noticed(unhindered: Partner, tmp_path: Path) -> None:
+    status, output = await run_schemathesis(unhindered, unhindered, tmp_path, examples_max=4, seed=1)
+    assert status == 1, output
+    assert "Object-level authorization bypass" in output, output
