@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poolctl.session import Session
+from poolctl.session import Addresses, Session
 from pools.gateway.v1 import admin_pb2
 from tests.e2e.partners import Partner, PartnerFactory
 
@@ -58,6 +58,15 @@ async def test_no_request_is_answered_otherwise_than_the_document_says(
     assert status == 0, output
     assert f"Tested: {OPERATIONS}" in output, output
     assert "will not run" not in output, output
+
+
+async def test_every_doors_errors_lead_to_their_explanation(partner: Partner, addresses: Addresses) -> None:
+    http = partner.rest.http
+    for url in ("/v1/pools/ledger?currency=XXX", f"{addresses.webhooks}/nowhere"):
+        refused = (await http.get(url)).json()
+        explained = await http.get(refused["doc_url"])
+        assert explained.status_code == 200
+        assert f'<h2 id="{refused["code"]}">' in explained.text
 
 
 @pytest.mark.long

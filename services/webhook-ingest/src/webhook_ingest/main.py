@@ -54,7 +54,7 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     lanes = build_lanes(runtime, trade)
     intake = Intake(database, directory, read_event, ReceiveWebhooks(database, lanes, settings.claim_seconds))
 
-    runtime.add_http(application(intake), settings.webhook_listen, name="webhook")
+    runtime.add_http(application(intake, settings.documentation_url), settings.webhook_listen, name="webhook")
     admin = WebhookAdminService(database, Sources(database, cipher, directory.forget), mode)
     runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
     journeys = JourneyService("webhook-ingest", partial(journey.find, database))

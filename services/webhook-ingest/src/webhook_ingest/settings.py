@@ -2,6 +2,7 @@
 
 from pydantic import Field, SecretStr
 
+from poolkit.errors import DOCUMENTATION_URL
 from poolkit.settings import Address, ServiceSettings
 
 
@@ -14,6 +15,7 @@ class WebhookIngestSettings(ServiceSettings):
     encryption_key: SecretStr = Field(
         description="the key that encrypts sources' secrets: 32 bytes in URL-safe base64, several with commas to rotate"
     )
+    documentation_url: str = Field(default=DOCUMENTATION_URL, description="where errors are explained")
     trade_address: Address = Field(description="host:port of the trade service")
     ledger_address: Address = Field(description="host:port of the ledger service")
     claim_seconds: float = Field(

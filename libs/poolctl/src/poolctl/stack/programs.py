@@ -64,6 +64,11 @@ class Program:
         return f"{self.name}.{port}"
 
 
+def _documentation_url(wiring: Wiring) -> str:
+    # The gateway serves the page to whoever calls, senders of webhooks included.
+    return f"http://{wiring.address('gateway.partner_rest')}/docs/errors"
+
+
 def _gateway(wiring: Wiring) -> dict[str, str]:
     return {
         "POOLS_KEY_PEPPER": wiring.secrets.key_pepper,
@@ -72,6 +77,7 @@ def _gateway(wiring: Wiring) -> dict[str, str]:
         "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
         "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),
         "POOLS_WEBHOOK_INGEST_ADDRESS": wiring.address("webhook-ingest.grpc"),
+        "POOLS_DOCUMENTATION_URL": _documentation_url(wiring),
         # High enough for everything one machine can do: here the stack is measured, not defended.
         **{
             f"POOLS_{who}_CALLS_{what}": "100000" for who in ("KEY", "ORGANIZATION") for what in ("PER_SECOND", "BURST")
@@ -90,6 +96,7 @@ def _trade(wiring: Wiring) -> dict[str, str]:
 
 def _webhook_ingest(wiring: Wiring) -> dict[str, str]:
     return {
+        "POOLS_DOCUMENTATION_URL": _documentation_url(wiring),
         "POOLS_ENCRYPTION_KEY": wiring.secrets.webhook_ingest_encryption_key,
         "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
         "POOLS_LEDGER_ADDRESS": wiring.address("ledger.grpc"),

@@ -137,14 +137,12 @@ def _operation(operation: Operation) -> Json:
 
 
 def _success(operation: Operation) -> Json:
-    headers = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
-    if operation.needs_idempotency_key:
-        headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
+    replayed = ["Idempotent-Replayed"] if operation.needs_idempotency_key else []
     given = {name: {"value": value} for name, value in examples.ANSWERS[operation.name].items()}
     answer = operation.described.answer
     made = {
         "description": (answer.__doc__ or "").strip(),
-        "headers": headers,
+        "headers": _header_references(replayed),
         "content": {"application/json": {"schema": _reference(answer), "examples": given}},
     }
     if operation.name in _FOLLOWED_BY:
@@ -158,10 +156,9 @@ def _failures(reasons: Iterable[type[DomainError]]) -> Json:
         by_status.setdefault(str(reason.reason.http_status), []).append(reason.reason.code)
     failures: Json = {}
     for status, codes in sorted(by_status.items()):
-        headers = ["X-Request-Id", *(["Retry-After"] if status in RETRIED_STATUSES else [])]
         failures[status] = {
             "description": " or ".join(f"`{code}`" for code in codes),
-            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+            "headers": _header_references(["Retry-After"] if status in RETRIED_STATUSES else []),
             "content": {
                 "application/json": {
                     "schema": _reference(shapes.Error),
@@ -172,6 +169,11 @@ def _failures(reasons: Iterable[type[DomainError]]) -> Json:
     return failures
 
 
+def _header_references(own: Iterable[str]) -> Json:
+    names = ("X-Request-Id", *own, "RateLimit-Policy", "RateLimit")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def _headers() -> Json:
     text = {"type": "string"}
     return {
@@ -180,6 +182,16 @@ def _headers() -> Json:
             "required": True,
             "schema": text,
             "example": examples.REQUEST_ID,
+        },
+        "RateLimit-Policy": {
+            "description": "Your quotas `q` of calls and their windows `w` in seconds; absent where none was counted.",
+            "schema": text,
+            "example": '"key";q=1000;w=2, "organization";q=2000;w=2',
+        },
+        "RateLimit": {
+            "description": "How many calls `r` may still follow within `t` seconds; absent where none was counted.",
+            "schema": text,
+            "example": '"key";r=999;t=1, "organization";r=1999;t=1',
         },
         "Retry-After": {
             "description": "Seconds after which to try again.",

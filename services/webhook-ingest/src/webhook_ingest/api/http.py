@@ -31,8 +31,9 @@ class WebhookEndpoint:
 
     __name__ = "ReceiveWebhook"
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, documentation_url: str) -> None:
         self._intake = intake
+        self._documentation_url = documentation_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
@@ -46,29 +47,29 @@ class WebhookEndpoint:
             )
             receipt = await self._intake.take(posted)
         except DomainError as error:
-            await _send_error(send, error)
+            await _send_error(send, error, self._documentation_url)
         except Exception as error:
             log.error("webhook_not_taken", exc_info=error)
-            await _send_error(send, Internal())
+            await _send_error(send, Internal(), self._documentation_url)
         else:
             await _send(send, 200, encode(ReceivedBody(receipt.webhook_id, receipt.duplicate)))
 
 
-def application(intake: Intake) -> Starlette:
+def application(intake: Intake, documentation_url: str) -> Starlette:
     """The HTTP application. `poolkit.http` surrounds it with request ids, metrics and limits on headers."""
-    endpoint = WebhookEndpoint(intake)
+    endpoint = WebhookEndpoint(intake, documentation_url)
+
+    async def unrouted(_request: Request, error: Exception) -> Response:
+        """What the router answers by itself: a path or a method that does not exist."""
+        assert isinstance(error, HTTPException)
+        refusal: DomainError = MethodNotAllowed() if error.status_code == 405 else NotFound("path")
+        body = encode(error_body(refusal, current_request_id.get(), documentation_url))
+        return Response(body, refusal.reason.http_status, dict(error.headers or {}), "application/json")
+
     return Starlette(
         routes=[Route("/v1/webhooks/{source}", endpoint, methods=["POST"])],
-        exception_handlers={HTTPException: _unrouted},
+        exception_handlers={HTTPException: unrouted},
     )
-
-
-async def _unrouted(_request: Request, error: Exception) -> Response:
-    """What the router answers by itself: a path or a method that does not exist."""
-    assert isinstance(error, HTTPException)
-    refusal: DomainError = MethodNotAllowed() if error.status_code == 405 else NotFound("path")
-    body = encode(error_body(refusal, current_request_id.get()))
-    return Response(body, refusal.reason.http_status, dict(error.headers or {}), "application/json")
 
 
 async def _read(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
@@ -107,10 +108,11 @@ def _header(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str:
     return ""
 
 
-async def _send_error(send: Send, error: DomainError) -> None:
+async def _send_error(send: Send, error: DomainError, documentation_url: str) -> None:
     request_id = current_request_id.get()
     retry = ((b"retry-after", str(error.retry_after_seconds).encode()),) if error.retry_after_seconds else ()
-    await _send(send, error.reason.http_status, encode(error_body(error, request_id)), *retry)
+    body = encode(error_body(error, request_id, documentation_url))
+    await _send(send, error.reason.http_status, body, *retry)
 
 
 async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
