@@ -19,7 +19,7 @@ from tests.integration.gateway.desk import Desk
 from tests.integration.gateway.house import RunningGateway
 from tests.waiting import eventually
 
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 EVERY_STATE = (("delivered", 1), ("dead", 3), ("pending", 0))
 
 
