@@ -52,10 +52,14 @@ WITH RECURSIVE waiting (endpoint_id) AS (
       FROM waiting w WHERE w.endpoint_id IS NOT NULL
 ), open AS MATERIALIZED (
     SELECT endpoint_id, failing
-      FROM (SELECT w.endpoint_id, endpoint.failing_since IS NOT NULL AS failing,
-                   row_number() OVER (PARTITION BY endpoint.failing_since IS NOT NULL ORDER BY random()) AS place
-              FROM waiting w JOIN webhook_endpoints endpoint USING (endpoint_id)
-             WHERE endpoint.disabled_at IS NULL AND w.endpoint_id <> ALL ($1::text[])) candidate
+      FROM (SELECT w.endpoint_id, endpoint.failing,
+                   row_number() OVER (PARTITION BY endpoint.failing ORDER BY random()) AS place
+              FROM waiting w
+              CROSS JOIN LATERAL (
+                  SELECT e.failing_since IS NOT NULL AS failing FROM webhook_endpoints e
+                   WHERE e.endpoint_id = w.endpoint_id AND e.disabled_at IS NULL LIMIT 1
+              ) endpoint
+             WHERE w.endpoint_id <> ALL ($1::text[])) candidate
      WHERE place <= $7 OR NOT failing
      ORDER BY endpoint_id
 ), due AS (
