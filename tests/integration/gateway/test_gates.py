@@ -1,12 +1,11 @@
-"""The gates from outside: every row of the contract's table, the same over both edges."""
+"""Rows of the gates that come in several shapes; `test_every_operation` has the whole table in its order."""
 
 import httpx
 import pytest
 
-from poolkit.security import hash_key, new_api_key
+from poolkit.security import new_api_key
 from tests.integration.gateway.calls import EDGES, Caller
-from tests.integration.gateway.house import PEPPER, RunningGateway
-from tests.waiting import eventually
+from tests.integration.gateway.house import RunningGateway
 
 pytestmark = pytest.mark.parametrize("edge", EDGES)
 
@@ -41,25 +40,3 @@ async def test_nodes_fetch_is_no_browser(alone: RunningGateway, http: httpx.Asyn
     answer = await Caller(alone, http, edge, partner.secret_key).get_trade("pt_test_1")
     sent_by_node = await Caller(alone, http, edge, partner.secret_key).list_pools(**{"sec-fetch-mode": "cors"})
     assert (answer.code, sent_by_node.code) == ("unavailable", "unavailable")
-
-
-async def test_a_suspension_and_a_revoked_key_are_refused_within_two_seconds(
-    alone: RunningGateway, http: httpx.AsyncClient, edge: str
-) -> None:
-    caller = Caller(alone, http, edge, (await alone.new_partner()).secret_key)
-    partner = await alone.new_partner()
-    suspended = Caller(alone, http, edge, partner.secret_key)
-    assert {(await caller.get_trade("x")).code, (await suspended.get_trade("x")).code} == {"unavailable"}
-    # Without a word to the replicas: what they remember has to grow old by itself.
-    await alone.database.execute(
-        "UPDATE entitlements SET status = 'suspended' WHERE organization_id = $1", partner.organization_id
-    )
-    await alone.database.execute(
-        "UPDATE api_keys SET revoked_at = now() WHERE key_hash = $1", hash_key(caller.key, PEPPER.encode())
-    )
-
-    async def refused() -> bool:
-        codes = (await caller.get_trade("x")).code, (await suspended.get_trade("x")).code
-        return codes == ("unauthorized", "pool_access_suspended")
-
-    await eventually(refused, "both are refused", seconds=2.5)
