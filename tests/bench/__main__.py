@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import journeys, ledger_apply, transact
+from tests.bench import journeys, ledger_apply, rest, transact
 from tests.bench.cpu import resident_megabytes
 from tests.bench.report import print_table
 from tests.bench.stand import Stand, floor, stand
@@ -36,19 +36,27 @@ async def run() -> dict[str, Any]:
         say("memory at rest, MB: " + ", ".join(f"{name} {held:.0f}" for name, held in memory.items()))
         async with floor(own.stack.postgres.url()) as bare:
             transacted = await transact.measure(own, bare, say)
+        over_rest = await rest.measure(own, pids["gateway"], say)
         journeyed = await journeys.measure(own, pids, say)
         alone = await journeys.terminal_to_ledger_ms(own)
         say(f"terminal to ledger, one at a time: {alone}")
         say("applying events to a ledger of its own")
         applied = await ledger_apply.measure(own.stack.postgres, say)
     return {
-        "ratios": {**transacted["ratios"], "ledger_row_floor": round(applied["ratio"], 3)},
+        "ratios": {**transacted["ratios"], **over_rest["ratios"], "ledger_row_floor": round(applied["ratio"], 3)},
+        "rest_per_cpu_second": over_rest["per_cpu_second"],
         "journeys_per_second": journeyed["journeys_per_second"],
         "journeys_per_cpu_second": journeyed["journeys_per_cpu_second"],
         "ledger_events_per_second": round(applied["events_per_second"]),
         "terminal_to_ledger_p50_ms": alone["p50"],
         "memory_mb": {name: round(held, 1) for name, held in memory.items()},
-        "raw": {"transact": transacted, "journeys": journeyed, "ledger": applied, "terminal_to_ledger": alone},
+        "raw": {
+            "transact": transacted,
+            "rest": over_rest,
+            "journeys": journeyed,
+            "ledger": applied,
+            "terminal_to_ledger": alone,
+        },
     }
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.routing import Route, Router
 
 from gateway.api.decoding import decode_body, decode_fields
 from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
+from gateway.api.paths import Paths
 from poolkit.errors import (
     DeadlineExceeded,
     DomainError,
@@ -52,19 +52,17 @@ def rest_app(
 ) -> tuple[App, Refuse]:
     """The application, and what answers the requests that it is not given.
 
-    The router only finds the path; everything else is the same for all operations.
+    What finds the path does nothing else; everything else is the same for all operations.
     `pages` are there for GET without a key. `doc_url` in errors is a fragment of `documentation_url`.
     """
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.http_method] = operation
     load = _Load()
-    routes = [Route(path, _Endpoint(edge, methods, load, documentation_url)) for path, methods in by_path.items()]
-    routes += [Route(path, _Endpoint(edge, {}, load, documentation_url, page)) for path, page in pages.items()]
-    router = Router(routes, redirect_slashes=False)
+    endpoints = {path: _Endpoint(edge, methods, load, documentation_url) for path, methods in by_path.items()}
+    endpoints |= {path: _Endpoint(edge, {}, load, documentation_url, page) for path, page in pages.items()}
     nowhere = _Endpoint(edge, {}, load, documentation_url)
-    router.default = nowhere
-    return router, nowhere.refuse
+    return Paths(endpoints, otherwise=nowhere), nowhere.refuse
 
 
 class _Load:

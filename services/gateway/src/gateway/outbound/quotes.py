@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from gateway.outbound.batches import BatchRpc, fill_context
 from gateway.outbound.refusals import refused
 from poolkit.batching import Batcher
 from poolkit.context import CallContext
-from poolkit.errors import DeadlineExceeded, DomainError
+from poolkit.errors import DomainError
 from poolkit.rpc.convert import MODES
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 from pools.types.v1 import types_pb2
@@ -51,11 +50,7 @@ class QuoteClient:
 
     async def list_pools(self, context: CallContext) -> Sequence[quote_pb2.Pool]:
         """Every pool of the deployment."""
-        try:
-            async with asyncio.timeout(context.remaining()):
-                return await self._pools.submit(None)
-        except TimeoutError:
-            raise DeadlineExceeded from None
+        return await self._pools.submit(None, seconds_max=context.remaining())
 
     async def create(self, context: CallContext, pool_id: str, terms: QuoteTerms, *, tier: str) -> types_pb2.Quote:
         """Prices an amount."""
