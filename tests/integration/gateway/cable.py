@@ -1,4 +1,4 @@
-"""A cable between a service and its database, which a test can pull out and plug in again."""
+"""A cable between a service and its database or a colleague, which a test can pull out and plug in again, or pinch."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -12,6 +12,8 @@ class Cable:
         self._own_port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def to(self, url: str) -> str:
         """The URL of the same database through this cable."""
@@ -34,24 +36,32 @@ class Cable:
         for writer in self._writers:
             writer.transport.abort()
 
+    def pinch(self) -> None:
+        """Carries nothing more, while every connection stays as it is: whoever is behind it has fallen silent."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Carries again, what was held back first."""
+        self._flowing.set()
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         both = {writer, far_writer}
         self._writers |= both
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_copy(reader, far_writer))
-                group.create_task(_copy(far_reader, writer))
+                group.create_task(self._copy(reader, far_writer))
+                group.create_task(self._copy(far_reader, writer))
         except* OSError:
             pass
         finally:
             self._writers -= both
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.close()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()

@@ -56,14 +56,15 @@ class Colleagues:
 
     def __init__(self, runtime: Runtime[GatewaySettings]) -> None:
         settings, mode = runtime.settings, runtime.mode
+        waiting_max = settings.waiting_calls_max
         quote = QuoteStubs(runtime.channel(settings.quote_address))
         trade = TradeStubs(runtime.channel(settings.trade_address))
         ledger = LedgerStubs(runtime.channel(settings.ledger_address))
         webhook_ingest = WebhookIngestStubs(runtime.channel(settings.webhook_ingest_address))
-        self.quotes = QuoteClient(quote.quote, mode)
-        self.trades = TradeClient(trade.trade, mode)
-        self.settlements = SettlementsClient(webhook_ingest.settlement_status)
-        self.ledger = LedgerClient(ledger.ledger)
+        self.quotes = QuoteClient(quote.quote, mode, waiting_max=waiting_max)
+        self.trades = TradeClient(trade.trade, mode, waiting_max=waiting_max)
+        self.settlements = SettlementsClient(webhook_ingest.settlement_status, waiting_max=waiting_max)
+        self.ledger = LedgerClient(ledger.ledger, waiting_max=waiting_max)
         self.own_journeys = JourneyService("gateway", functools.partial(journey.find, runtime.database))
         self.owners: list[Owner] = [
             OwnRecords("gateway", self.own_journeys.records),

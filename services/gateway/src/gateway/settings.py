@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from gateway.app.rate_limits import RateLimit
 from gateway.domain.deliveries import FAILING_SECONDS_MAX, RetrySchedule
+from gateway.outbound.bounded import WAITING_MAX
 from poolkit.security import Cipher
 from poolkit.settings import Address, ServiceSettings
 
@@ -39,6 +40,12 @@ class GatewaySettings(ServiceSettings):
     )
     organization_calls_burst: int = Field(
         default=2_000, ge=1, le=10_000_000, description="calls of all keys of an organization at once, after a rest"
+    )
+    waiting_calls_max: int = Field(
+        default=WAITING_MAX,
+        ge=1,
+        le=100_000,
+        description="calls waiting for one RPC of a colleague; more are refused as overloaded at once",
     )
     funding_ibans: dict[str, str] = Field(
         default_factory=dict, description="accounts partners pay in to by currency, as a JSON object; none is published"

@@ -33,13 +33,20 @@ Ask = Callable[[list[I], float], Awaitable[Sequence[A | DomainError]]]
 
 
 class BatchRpc(Generic[I, A]):
-    """Coalesces callers; a `repeatable` RPC is asked again item by item when a batch fails for no known reason."""
+    """Coalesces callers; a `repeatable` RPC is asked again item by item when a batch fails for no known reason.
 
-    def __init__(self, name: str, ask: Ask[I, A], *, repeatable: bool, in_flight_max: int = 1) -> None:
+    More than `waiting_max` callers waiting for the next batch: Overloaded at once.
+    """
+
+    def __init__(
+        self, name: str, ask: Ask[I, A], *, repeatable: bool, waiting_max: int, in_flight_max: int = 1
+    ) -> None:
         self._name = f"gateway.{name}"
         self._ask = ask
         self._repeatable = repeatable
-        self._batcher: Batcher[I, A] = Batcher(name, self._write, size_max=SIZE_MAX, in_flight_max=in_flight_max)
+        self._batcher: Batcher[I, A] = Batcher(
+            name, self._write, size_max=SIZE_MAX, queue_max=waiting_max, in_flight_max=in_flight_max
+        )
 
     async def __call__(self, item: I) -> A:
         """The item's answer; raises its refusal. DeadlineExceeded and Unavailable leave the outcome unknown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.app.ports import EntryPage
+from gateway.outbound.bounded import WAITING_MAX, Bounded
 from gateway.outbound.refusals import as_partners_spell
 from poolkit.context import CallContext
 from poolkit.errors import InvalidRequest
@@ -15,8 +16,11 @@ from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 class LedgerClient:
     """Fulfils `gateway.app.ports.Ledger`. The entries it answers are the ledger service's own messages."""
 
-    def __init__(self, stub: ledger_pb2_grpc.LedgerServiceAsyncStub) -> None:
+    def __init__(self, stub: ledger_pb2_grpc.LedgerServiceAsyncStub, *, waiting_max: int = WAITING_MAX) -> None:
         self._stub = stub
+        self._listing = Bounded(waiting_max)
+        self._balances = Bounded(waiting_max)
+        self._references = Bounded(waiting_max)
 
     async def list_entries(self, context: CallContext, currency: str, *, limit: int, cursor: str) -> EntryPage:
         """Reads a page of entries with the balance now."""
@@ -24,7 +28,8 @@ class LedgerClient:
             context=from_context(context), currency=currency, page_size=limit, page_token=cursor
         )
         try:
-            response = await self._stub.ListEntries(request, timeout=context.remaining())
+            with self._listing:
+                response = await self._stub.ListEntries(request, timeout=context.remaining())
         except InvalidRequest as error:
             raise as_partners_spell(error) from error
         return EntryPage(currency, response.balance.available.amount, response.entries, response.next_page_token)
@@ -33,7 +38,8 @@ class LedgerClient:
         """Posted less holds."""
         item = ledger_pb2.GetBalancesItem(context=from_context(context), currency=currency)
         request = ledger_pb2.GetBalancesRequest(items=[item])
-        response = await self._stub.GetBalances(request, timeout=context.remaining())
+        with self._balances:
+            response = await self._stub.GetBalances(request, timeout=context.remaining())
         return response.balances[0].available.amount
 
     async def ensure_funding_references(self, context: CallContext, currencies: Sequence[str]) -> dict[str, str]:
@@ -42,5 +48,6 @@ class LedgerClient:
         request = ledger_pb2.EnsureFundingReferencesRequest(
             items=[ledger_pb2.FundingReferenceItem(context=proto, currency=currency) for currency in currencies]
         )
-        response = await self._stub.EnsureFundingReferences(request)
+        with self._references:
+            response = await self._stub.EnsureFundingReferences(request)
         return {reference.currency: reference.reference for reference in response.references}

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.domain.quote_terms import QuoteTerms
 from gateway.outbound.batches import BatchRpc, fill_context
+from gateway.outbound.bounded import WAITING_MAX
 from gateway.outbound.refusals import refused
 from poolkit.batching import Batcher
 from poolkit.context import CallContext
@@ -38,15 +39,25 @@ class _Wanted:
 class QuoteClient:
     """Fulfils `gateway.app.ports.Quotes`. The records it answers are the quote service's own messages."""
 
-    def __init__(self, stub: quote_pb2_grpc.QuoteServiceAsyncStub, mode: str) -> None:
+    def __init__(
+        self, stub: quote_pb2_grpc.QuoteServiceAsyncStub, mode: str, *, waiting_max: int = WAITING_MAX
+    ) -> None:
         self._stub = stub
         self._mode = MODES[mode]
         # Every caller gets the one answer, so a batch of any size is one question.
-        self._pools: Batcher[None, Sequence[quote_pb2.Pool]] = Batcher("ListPools", self._ask_pools)
+        self._pools: Batcher[None, Sequence[quote_pb2.Pool]] = Batcher(
+            "ListPools", self._ask_pools, queue_max=waiting_max
+        )
         # A quote whose making broke off is not made again: it would hold inventory twice.
-        self._create: BatchRpc[_Order, types_pb2.Quote] = BatchRpc("CreateQuotes", self._ask_create, repeatable=False)
-        self._get: BatchRpc[_Wanted, types_pb2.Quote] = BatchRpc("GetQuotes", self._ask_get, repeatable=True)
-        self._reject: BatchRpc[_Wanted, types_pb2.Quote] = BatchRpc("RejectQuotes", self._ask_reject, repeatable=False)
+        self._create: BatchRpc[_Order, types_pb2.Quote] = BatchRpc(
+            "CreateQuotes", self._ask_create, repeatable=False, waiting_max=waiting_max
+        )
+        self._get: BatchRpc[_Wanted, types_pb2.Quote] = BatchRpc(
+            "GetQuotes", self._ask_get, repeatable=True, waiting_max=waiting_max
+        )
+        self._reject: BatchRpc[_Wanted, types_pb2.Quote] = BatchRpc(
+            "RejectQuotes", self._ask_reject, repeatable=False, waiting_max=waiting_max
+        )
 
     async def list_pools(self, context: CallContext) -> Sequence[quote_pb2.Pool]:
         """Every pool of the deployment."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.app.ports import Acceptance, TradeFilter, TradePage
 from gateway.outbound.batches import BatchRpc, fill_context
+from gateway.outbound.bounded import WAITING_MAX, Bounded
 from gateway.outbound.refusals import as_partners_spell, refused
 from poolkit.context import CallContext
 from poolkit.errors import DomainError, InvalidRequest
@@ -39,18 +40,23 @@ class _Wanted:
 class TradeClient:
     """Fulfils `gateway.app.ports.Trades`. The records it answers are the trade service's own messages."""
 
-    def __init__(self, stub: trade_pb2_grpc.TradeServiceAsyncStub, mode: str) -> None:
+    def __init__(
+        self, stub: trade_pb2_grpc.TradeServiceAsyncStub, mode: str, *, waiting_max: int = WAITING_MAX
+    ) -> None:
         self._stub = stub
         self._mode = MODES[mode]
         # Two, since a transact passes four processes one after the other: while one batch waits in the last, another is
         # in the first. Measured with 256 in flight: one 1,231 a second, two 1,512, four 1,548 and fewer with 64.
         self._transact: BatchRpc[Acceptance, tuple[types_pb2.Trade, bool]] = BatchRpc(
-            "TransactQuotes", self._ask_transact, repeatable=True, in_flight_max=2
+            "TransactQuotes", self._ask_transact, repeatable=True, waiting_max=waiting_max, in_flight_max=2
         )
         self._by_quote: BatchRpc[_Wanted, types_pb2.Trade] = BatchRpc(
-            "GetTransactions", self._ask_by_quote, repeatable=True
+            "GetTransactions", self._ask_by_quote, repeatable=True, waiting_max=waiting_max
         )
-        self._by_id: BatchRpc[_Wanted, types_pb2.Trade] = BatchRpc("GetTrades", self._ask_by_id, repeatable=True)
+        self._by_id: BatchRpc[_Wanted, types_pb2.Trade] = BatchRpc(
+            "GetTrades", self._ask_by_id, repeatable=True, waiting_max=waiting_max
+        )
+        self._listing = Bounded(waiting_max)
 
     async def transact(self, acceptance: Acceptance) -> tuple[types_pb2.Trade, bool]:
         """Accepts a quote: the trade as first answered, and whether an earlier request reserved it."""
@@ -76,7 +82,8 @@ class TradeClient:
             created_before_time=from_time(matching.created_before) if matching.created_before else None,
         )
         try:
-            response = await self._stub.ListTrades(request, timeout=context.remaining())
+            with self._listing:
+                response = await self._stub.ListTrades(request, timeout=context.remaining())
         except InvalidRequest as error:
             raise as_partners_spell(error) from error
         return TradePage(response.trades, response.next_page_token)
