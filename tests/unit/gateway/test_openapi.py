@@ -30,6 +30,8 @@ def entry(operation: Operation) -> dict[str, Any]:
 def test_the_document_is_openapi() -> None:
     OpenAPIV31SpecValidator(json.loads(json.dumps(DOCUMENT))).validate()
     assert DOCUMENT["openapi"].startswith("3.1")
+    tags = {tag["name"] for tag in DOCUMENT["tags"]}
+    assert {tag for operation in OPERATIONS for tag in entry(operation)["tags"]} == tags
     assert sum(len(methods) for methods in DOCUMENT["paths"].values()) == len(OPERATIONS)
 
 

@@ -48,6 +48,11 @@ _FOLLOWED_BY: Final[dict[str, dict[str, Json]]] = {
     "transact": {"getTrade": {"parameters": _TRANSACT_ID}, "getTransaction": {"parameters": _QUOTE_ID}},
 }
 """Where an answer's ids may be taken, by operation."""
+_WEBHOOK_SUMMARIES: Final = {
+    "pool.transaction.settled": "A trade is settled",
+    "pool.transaction.failed": "A trade has failed: what it held is yours again",
+    "pool.transaction.released": "A trade was released: what it held is yours again",
+}
 _WEBHOOK_HEADERS: Final = {
     "webhook-id": "The `eventId`: the same however often it is sent.",
     "webhook-timestamp": "Unix seconds of this attempt; refuse what is older than 300 s.",
@@ -76,6 +81,7 @@ def document(operations: Sequence[Operation], *, version: str, documentation_url
         "info": {"title": "0Pools partner API", "version": version, "description": INTRODUCTION},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
+        "tags": [{"name": tag} for tag in ("Pools", "Quotes", "Trades", "Money")],
         "paths": paths,
         "webhooks": {event_type: {"post": _webhook(event_type)} for event_type in examples.WEBHOOK_TRADES},
         "components": {
@@ -122,6 +128,7 @@ def _operation(operation: Operation) -> Json:
     described = operation.described
     made: Json = {
         "operationId": operation_id(operation),
+        "tags": [described.tag],
         "summary": described.summary,
         "description": described.description,
         "parameters": parameters_of(operation),
@@ -210,7 +217,7 @@ def _webhook(event_type: str) -> Json:
     signed = examples.webhook_headers(event_type)
     return {
         "operationId": re.sub(r"\W(\w)", lambda found: found[1].upper(), event_type),
-        "summary": f"A trade was {event_type.rpartition('.')[2]}",
+        "summary": _WEBHOOK_SUMMARIES[event_type],
         "description": (
             "Posted to each of your endpoints until one attempt is answered with 2xx, so take each `eventId` once. "
             "Verify one of the two signatures over the raw body before you read it. Redirects are not followed. The "

@@ -54,12 +54,13 @@ _DOCS_PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-# Nothing is sent from the page: a secret key has no business in a browser, and is refused from one.
+# Nothing is sent from the page and no key asked for: a secret key is refused from a browser, where it has no business.
 _START_SCRIPT: Final = """SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#reference",
   deepLinking: true,
   supportedSubmitMethods: [],
+  plugins: [() => ({ wrapComponents: { authorizeBtn: () => () => null } })],
   validatorUrl: null,
 });
 """
