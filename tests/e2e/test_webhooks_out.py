@@ -48,5 +48,6 @@ async def test_what_a_disabled_endpoint_missed_is_found_goes_on_and_can_be_repla
             return shown if shown["delivery"]["state"] == "delivered" and len(shown["attempts"]) == 2 else None
 
         shown = await eventually(told, "both attempts are recorded", every_seconds=0.5)
+        assert (shown["endpoint"]["endpointId"], shown["endpoint"]["state"]) == (endpoint, "enabled")
         assert [attempt["statusCode"] for attempt in shown["attempts"]] == [200, 200]
         assert trade["cryptoAmount"] not in str(shown), "a delivery is told without its payload"

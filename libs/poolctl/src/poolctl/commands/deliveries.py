@@ -99,13 +99,24 @@ def show(delivery: Delivery, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json
     async def question(session: Session) -> documents.Document:
         answer = await session.gateway.webhooks.GetDelivery(webhooks_pb2.GetDeliveryRequest(delivery_id=delivery))
         attempts = [documents.delivery_attempt(row) for row in answer.attempts]
-        return {"delivery": documents.delivery(answer.delivery), "attempts": attempts}
+        return {
+            "delivery": documents.delivery(answer.delivery),
+            "endpoint": documents.webhook_endpoint(answer.endpoint),
+            "attempts": attempts,
+        }
 
     document = ask(data_dir, question)
     if as_json:
         print_json(document)
         return
-    show_fields(document["delivery"])
+    endpoint = document["endpoint"]
+    show_fields({**document["delivery"], "url": endpoint["url"]})
+    if endpoint["state"] == "disabled" and document["delivery"]["state"] == "pending":
+        typer.echo(
+            f"Its endpoint is disabled ({endpoint['disabledReason']}), so it waits; "
+            f"`poolctl endpoint enable {endpoint['endpointId']}` sends it on.",
+            err=True,
+        )
     shown = table("attempt>", "ended", "status>", "failure", "took>")
     for row in document["attempts"]:
         shown.add_row(

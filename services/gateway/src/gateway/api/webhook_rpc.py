@@ -59,9 +59,11 @@ class WebhookService(webhooks_pb2_grpc.WebhookServiceServicer):
     ) -> webhooks_pb2.GetDeliveryResponse:
         """A delivery with its attempts."""
         delivery, attempts = await self._desk.find_delivery(request.delivery_id)
+        endpoint = await self._desk.find_endpoint(delivery.endpoint_id)
         return webhooks_pb2.GetDeliveryResponse(
             delivery=messages.delivery_message(delivery),
             attempts=[messages.attempt_message(attempt) for attempt in attempts],
+            endpoint=messages.endpoint_message(endpoint),
         )
 
     async def ReplayDelivery(  # noqa: N802 - the RPC's name

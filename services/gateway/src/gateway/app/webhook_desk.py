@@ -89,6 +89,13 @@ class WebhookDesk:
         """Deliveries, newest first."""
         return await delivery_search.list_deliveries(self._database, wanted, before=before, limit=limit)
 
+    async def find_endpoint(self, endpoint_id: str) -> StoredEndpoint:
+        """An endpoint. Raises NotFound."""
+        endpoint = await endpoints.find_endpoint(self._database, endpoint_id)
+        if endpoint is None:
+            raise _no_endpoint()
+        return endpoint
+
     async def find_delivery(self, delivery_id: str) -> tuple[StoredDelivery, Sequence[StoredAttempt]]:
         """A delivery with its last attempts. Raises NotFound."""
         found = await delivery_search.find_delivery(self._database, delivery_id, attempts_max=ATTEMPTS_SHOWN_MAX)
@@ -134,5 +141,9 @@ class WebhookDesk:
 async def _locked(unit: Unit, endpoint_id: str) -> StoredEndpoint:
     endpoint = await endpoints.lock_endpoint(unit, endpoint_id)
     if endpoint is None:
-        raise NotFound("endpoint", detail="No webhook endpoint has this id.")
+        raise _no_endpoint()
     return endpoint
+
+
+def _no_endpoint() -> NotFound:
+    return NotFound("endpoint", detail="No webhook endpoint has this id.")

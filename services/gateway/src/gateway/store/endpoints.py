@@ -32,7 +32,8 @@ SELECT endpoint_id, organization_id, url, disabled_at, disabled_reason, failing_
   FROM webhook_endpoints e
 """
 _LIST: Final = f"{_SELECT} WHERE organization_id = $1 AND endpoint_id > $2 ORDER BY endpoint_id LIMIT $3"
-_LOCK: Final = f"{_SELECT} WHERE endpoint_id = $1 FOR NO KEY UPDATE"
+_ONE: Final = f"{_SELECT} WHERE endpoint_id = $1"
+_LOCK: Final = f"{_ONE} FOR NO KEY UPDATE"
 
 _DISABLE: Final = """
 UPDATE webhook_endpoints SET disabled_at = clock_timestamp(), disabled_reason = $2 WHERE endpoint_id = $1
@@ -99,6 +100,12 @@ async def list_endpoints(
     return [_endpoint(row) for row in await database.fetch(_LIST, organization_id, after, limit)]
 
 
+async def find_endpoint(statements: Database | Unit, endpoint_id: str) -> StoredEndpoint | None:
+    """The endpoint as it is now."""
+    row = await statements.fetch_row(_ONE, endpoint_id)
+    return _endpoint(row) if row else None
+
+
 async def lock_endpoint(unit: Unit, endpoint_id: str) -> StoredEndpoint | None:
     """The endpoint, which nobody else changes before this transaction has ended."""
     row = await unit.fetch_row(_LOCK, endpoint_id)
@@ -124,9 +131,9 @@ async def rotate_secret(
     """Adds a secret to a locked endpoint; those before it end after the overlap, or earlier where they would."""
     await unit.execute(_END_SECRETS, endpoint.endpoint_id, overlap_seconds)
     await unit.execute(_ADD_SECRET, endpoint.endpoint_id, encrypted_secret)
-    row = await unit.fetch_row(f"{_SELECT} WHERE endpoint_id = $1", endpoint.endpoint_id)
-    assert row is not None
-    return _endpoint(row)
+    rotated = await find_endpoint(unit, endpoint.endpoint_id)
+    assert rotated is not None
+    return rotated
 
 
 def _endpoint(row: Record) -> StoredEndpoint:
