@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -188,3 +189,15 @@ async def test_what_cannot_be_taken_is_refused_with_the_contracts_body_and_a_req
         error = json.loads(body)
         assert (answered, error["code"], error["statusCode"]) == (status, code, status)
         assert error["request_id"] == headers["x-request-id"]
+
+
+async def test_no_part_of_an_answer_waits_for_the_part_before_it_to_be_acknowledged() -> None:
+    async with serving() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert (await Client(reader, writer).ask(REQUEST))[0] == 200
+        assert server._server is not None
+        # Under asyncio's own loop, as here; each answer took 40 ms without it.
+        [connection] = server._server.server_state.connections
+        its_socket = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert its_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
