@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,14 @@ def test_the_contracts_prefixes_are_all_there() -> None:
 @given(plain_prefixes)
 def test_id_is_its_prefix_and_a_ulid(prefix: str) -> None:
     assert re.fullmatch(rf"{prefix}_[0-7]{CROCKFORD}{{25}}", ids.new_id(prefix))
+
+
+@given(plain_prefixes)
+def test_ids_are_found_by_when_they_were_minted(prefix: str) -> None:
+    moment = datetime.now(UTC)
+    minted = ids.new_id(prefix)
+    assert ids.first_id(prefix, moment) <= minted < ids.first_id(prefix, moment + timedelta(minutes=1))
+    assert len(ids.first_id(prefix, moment)) == len(minted)
 
 
 @pytest.mark.parametrize("prefix", sorted(ids.MODED_PREFIXES))
