@@ -106,6 +106,25 @@ async def test_every_request_that_is_refused_leaves_a_row(alone: RunningGateway,
         assert row["organization_id"] == (partner.organization_id if "authorization" in headers else None), what
 
 
+@pytest.mark.parametrize(
+    ("limit", "value", "outcome"), [("in_flight_max", 0, "overloaded"), ("stopping", True, "unavailable")]
+)
+async def test_a_call_that_the_server_turns_away_leaves_a_row(
+    alone: RunningGateway,
+    http: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    value: object,
+    outcome: str,
+) -> None:
+    [server] = [server for server in alone.runtime._rpc_servers if server.name == "partner"]
+    monkeypatch.setattr(server._load, limit, value)
+    answer = await Caller(alone, http, "grpc", "").get_quote("pq_test_1")
+    assert (answer.code, answer.retry_after) == (outcome, 1)
+    [row] = await rows_of(alone.database, answer.request_id, 1)
+    assert (row["edge"], row["operation"], row["outcome"], row["http_status"]) == ("grpc", "get_quote", outcome, 503)
+
+
 @pytest.mark.parametrize("path", ["/pools.gateway.v1.PartnerService/GiveMoney", "/other.Service/Method"])
 async def test_a_method_that_does_not_exist_leaves_a_row_and_says_so_as_errors_do(
     alone: RunningGateway, path: str

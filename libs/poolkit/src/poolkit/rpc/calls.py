@@ -6,7 +6,7 @@ server interceptor that does nothing costs 12.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -28,12 +28,13 @@ log = structlog.get_logger(__name__)
 class Load:
     """How many calls a server is serving, how many at most before it refuses more, and whether it is about to stop."""
 
-    __slots__ = ("in_flight", "in_flight_max", "stopping")
+    __slots__ = ("in_flight", "in_flight_max", "on_refusal", "stopping")
 
     def __init__(self, in_flight_max: int) -> None:
         self.in_flight = 0
         self.in_flight_max = in_flight_max
         self.stopping = False
+        self.on_refusal: Callable[[str, DomainError], None] | None = None
 
 
 class Stopping(Unavailable):
@@ -132,14 +133,19 @@ class ServedMethod:
         left = context.time_remaining()
         if left is not None:
             if left <= 0:
-                raise DeadlineExceeded
+                raise self._turned_away(DeadlineExceeded())
             current_deadline.set(time.time() + left)
         load = self._load
         if load.stopping:
-            raise Stopping("It is about to stop, and nothing was begun.")
+            raise self._turned_away(Stopping("It is about to stop, and nothing was begun."))
         if load.in_flight > load.in_flight_max:
-            raise Overloaded
+            raise self._turned_away(Overloaded())
         return request_id, enter_call(self._name, traceparent, trusted=not self._edge)
+
+    def _turned_away(self, refusal: DomainError) -> DomainError:
+        if self._load.on_refusal is not None:
+            self._load.on_refusal(self._method, refusal)
+        return refusal
 
     async def _fail(self, failure: BaseException, context: Context, request_id: str, started: float) -> NoReturn:
         if isinstance(failure, asyncio.CancelledError):

@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from poolkit.errors import DomainError
 from poolkit.rpc.calls import Load, ServedMethod
 from poolkit.rpc.health import Health
 from poolkit.rpc.types import MethodHandler, StreamHandler, UnaryHandler
@@ -27,6 +28,8 @@ SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.max_concurrent_streams", 1024),
+    # Whoever takes longer to begin a connection is slow on purpose; gRPC itself waits two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
     # Two processes on one port would each get some of the connections: better that the second one fails to start.
     ("grpc.so_reuseport", 0),
     # Clients ping every 30 s (pools_contracts); more often than every 10 s is abuse.
@@ -83,6 +86,10 @@ class RpcServer:
             for method, handler in handlers.items():
                 path = f"/{service}/{method}"
                 self._methods[path] = _surrounded(handler, ServedMethod(path, self._load, edge=self._edge))
+
+    def on_refusal(self, tell: Callable[[str, DomainError], None]) -> None:
+        """Tells of every call that was refused before its handler: by the method's name, and why."""
+        self._load.on_refusal = tell
 
     def serve_unknown(self, handler: UnaryHandler) -> None:
         """Gives every call of a method that nobody registered to `handler`, which refuses it in its own words."""

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from gateway.api.decoding import decode_fields, spelled_in_snake_case
 from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
-from poolkit.errors import InvalidRequest, MethodNotAllowed, RateLimited, RequestTooLarge
+from poolkit.errors import DomainError, InvalidRequest, MethodNotAllowed, RateLimited, RequestTooLarge
 from poolkit.rpc.server import RpcServer
 from poolkit.rpc.types import Context, MethodHandler
 
@@ -30,6 +30,12 @@ def add_partner_service(server: RpcServer, edge: Edge, operations: Sequence[Oper
 
     server.add(add, None, SERVICE)
     server.serve_unknown(_Unknown(edge))
+    names = {operation.rpc: operation.name for operation in operations}
+
+    def turned_away(method: str, refusal: DomainError) -> None:
+        edge.refused(edge.begin("grpc", names.get(method, "")), refusal)
+
+    server.on_refusal(turned_away)
 
 
 class _Method:

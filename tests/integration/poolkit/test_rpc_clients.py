@@ -1,0 +1,54 @@
+"""Clients of an RPC server that take too much or too long, each on a real socket: refused or cut off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from poolkit.rpc.server import METADATA_BYTES_MAX, SERVER_OPTIONS, RpcServer
+
+HEALTH = "/grpc.health.v1.Health/Check"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+@asynccontextmanager
+async def serving(options: Sequence[tuple[str, int]] = ()) -> AsyncIterator[RpcServer]:
+    """A server with nothing but health."""
+    server = RpcServer("127.0.0.1:0", name="test", edge=True, options=options)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop(0)
+
+
+async def check(server: RpcServer, metadata: Sequence[tuple[str, str]] = ()) -> bytes:
+    """One whole call."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        answer: bytes = await channel.unary_unary(HEALTH)(b"", metadata=tuple(metadata), timeout=5)
+        return answer
+
+
+@pytest.mark.parametrize("sent", [b"", PREFACE[:10]], ids=["nothing", "half a preface"])
+async def test_a_client_that_does_not_get_on_with_connecting_is_cut_off(sent: bytes) -> None:
+    assert dict(SERVER_OPTIONS)["grpc.server_handshake_timeout_ms"] == 10_000
+    async with serving([("grpc.server_handshake_timeout_ms", 200)]) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        # The server's own settings come first; then it waits for the client's, and at last for nothing more.
+        received = asyncio.create_task(reader.read())
+        cut_off, _ = await asyncio.wait({received}, timeout=5)
+        assert cut_off
+        assert received.exception() is None or isinstance(received.exception(), ConnectionError)
+        writer.transport.abort()
+        assert await check(server) is not None
+
+
+async def test_metadata_that_is_too_large_is_refused_and_the_server_goes_on() -> None:
+    async with serving() as server:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await check(server, [("x-large", "y" * 2 * METADATA_BYTES_MAX)])
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await check(server) is not None
