@@ -1,14 +1,20 @@
 """The poll by quote id advances settlement: the provider is asked, once, and no silence of its fails a poll."""
 
 import asyncio
+import socket
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from gateway.domain.entitlement import EntitlementChange
+from gateway.settings import GatewaySettings
+from poolctl.stack.ports import free_port
 from poolkit.ids import new_id
 from pools.gateway.v1 import admin_pb2
+from tests.integration.databases import RunningPostgres
 from tests.integration.gateway.calls import EDGES, Caller
-from tests.integration.gateway.house import Partner
+from tests.integration.gateway.house import Partner, start_gateway
 from tests.integration.gateway.neighbours import House
 from tests.integration.provider import report
 from tests.waiting import eventually
@@ -144,6 +150,7 @@ async def test_another_trades_status_moves_neither_trade(house: House, partner: 
     _, other = await reserve(house, partner)
     wrong: list[Any] = [
         ((), {"about": other["transactId"]}),
+        ((report(trade),), {"about": other["transactId"]}),
         ((report(other),), {}),
         ((report(trade), report(other)), {}),
         ((report(trade, "exploded"),), {}),
@@ -196,3 +203,30 @@ async def test_a_poll_by_another_organization_asks_nobody(house: House, partner:
     caller = Caller(house.gateway, house.http, "rest", stranger.secret_key)
     assert (await caller.get_transaction(trade["quoteId"])).code == "not_found"
     assert house.provider.asked[trade["transactId"]] == 0
+
+
+async def test_a_poll_answers_the_trade_as_it_is_while_nobody_can_ask(house: House, postgres: RunningPostgres) -> None:
+    """Webhook-ingest is out of reach, and then it takes the connection and says nothing."""
+    known = house.gateway.runtime.settings
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (free_port(), silent.getsockname()[1]):
+            await _poll_reserved(house, postgres, known, f"127.0.0.1:{port}")
+
+
+async def _poll_reserved(house: House, postgres: RunningPostgres, known: GatewaySettings, webhook_ingest: str) -> None:
+    async with AsyncExitStack() as stack:
+        gateway = await start_gateway(
+            stack,
+            postgres,
+            quote_address=known.quote_address,
+            trade_address=known.trade_address,
+            ledger_address=known.ledger_address,
+            webhook_ingest_address=webhook_ingest,
+        )
+        partner = await gateway.new_partner(EntitlementChange(balance_gate_enabled=False))
+        caller = Caller(gateway, house.http, "rest", partner.secret_key)
+        quoted = await caller.create_quote()
+        accepted = await caller.transact(quoted.body["quoteId"], new_id("req"))
+        assert accepted.code == "ok", accepted.body
+        polled = await caller.get_transaction(quoted.body["quoteId"])
+        assert (polled.code, polled.body["status"]) == ("ok", "reserved")
