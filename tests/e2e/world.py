@@ -203,7 +203,8 @@ class World:
                     available, cursor = body.available.amount, body.next_page_token
                 if not cursor:
                     break
-            assert (available, entries) == (str(model.available(organization)), expected)
+            known, told_us = (str(model.available(organization)), expected), (available, entries)
+            assert told_us == known, f"{told_us} is not {known}"
             return True
 
         await eventually(agrees, f"the account of organization {organization} agrees")
