@@ -1,5 +1,6 @@
 """The REST edge: what a request may look like, and what every answer looks like, errors above all."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -101,6 +102,20 @@ async def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_lengt
         assert (response.status_code, from_response(response).code) == (413, "request_too_large")
     fits = await post(alone, http, partner, json.dumps(QUOTE).encode().ljust(65_536))
     assert fits.status_code == 200
+
+
+async def test_a_body_that_comes_too_slowly_is_refused(
+    alone: RunningGateway, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.rest.BODY_SECONDS_MAX", 0.1)
+    reader, writer = await asyncio.open_connection(*alone.rest.removeprefix("http://").split(":"))
+    writer.write(
+        f"POST /v1/pools/EUR-USDT/quote HTTP/1.1\r\nauthorization: Bearer {partner.secret_key}\r\n"
+        "content-length: 100\r\n\r\n{".encode()
+    )
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_the_gates_come_before_the_size_and_the_schema(alone: RunningGateway, http: httpx.AsyncClient) -> None:

@@ -14,7 +14,6 @@ from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
 from gateway.api.paths import Paths
 from poolkit.errors import (
-    DeadlineExceeded,
     DomainError,
     InvalidRequest,
     MethodNotAllowed,
@@ -190,7 +189,7 @@ class _Reader:
                         return bytes(parts)
                     message = await self._receive()
         except TimeoutError:
-            raise DeadlineExceeded from None
+            raise InvalidRequest(f"The body did not arrive within {BODY_SECONDS_MAX:.0f} s; send it again.") from None
         # The client has gone; nobody reads the answer.
         raise InvalidRequest("The body ended too early.")
 
