@@ -19,15 +19,19 @@ OPERATIONS = 12
 async def unhindered(partner: Partner, session: Session) -> Partner:
     """A partner that may sell too, so that no operation is closed to it."""
     await session.gateway.admin.UpdateEntitlement(
-        admin_pb2.UpdateEntitlementRequest(organization_id=partner.organization_id, off_ramp_enabled=True)
+        admin_pb2.UpdateEntitlementRequest(
+            organization_id=partner.organization_id,
+            off_ramp_enabled=True,
+            pools=admin_pb2.PoolList(pool_ids=["EUR-USDC", "EUR-USDT", "GBP-USDT"]),
+        )
     )
     return partner
 
 
 @pytest.fixture
 async def stranger(partners: PartnerFactory) -> Partner:
-    """Another partner, who must be shown nothing of the first one's."""
-    return await partners(paid_in="0", endpoint=False)
+    """Another partner, who must be shown nothing of the first one's: not even a pool is theirs both."""
+    return await partners(paid_in="0", pools=("USD-USDT",), endpoint=False)
 
 
 async def run_schemathesis(
