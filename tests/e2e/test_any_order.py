@@ -71,8 +71,8 @@ class AnyOrder(RuleBasedStateMachine):
         return known[-1 - number % len(known)]
 
     def rare(self, what: str) -> bool:
-        """Whether something that is soon learnt from may be done once more: not oftener than quotes are accepted."""
-        return self.times[what] < len(self.traded()) - ORGANIZATIONS + 2
+        """Whether it may be done again: not oftener than quotes are transacted, whoever wins (so repeats are alike)."""
+        return self.times[what] < self.times["transact"] - ORGANIZATIONS + 2
 
     def traded(self) -> list[Quote]:
         """Quotes that became trades."""
@@ -126,6 +126,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _transact(self, organization: int, asked: list[tuple[str, str, str, str]]) -> None:
         callers = self.actors[organization].callers
+        self.times["transact"] += 1
 
         async def all_at_once() -> list[Told]:
             return list(
