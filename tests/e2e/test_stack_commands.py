@@ -64,6 +64,7 @@ async def test_interrupted_before_it_is_ready_it_leaves_nothing_running(director
     assert _living(directory) == set()
 
 
+@pytest.mark.long
 async def test_a_failed_start_says_what_why_and_what_to_do_and_leaves_nothing_running(directory: Path) -> None:
     command = await _foreground(directory, {"POOLS_LOG_LEVEL": "loud"})
     stdout, stderr = await asyncio.wait_for(command.communicate(), 120)
@@ -76,6 +77,7 @@ async def test_a_failed_start_says_what_why_and_what_to_do_and_leaves_nothing_ru
     assert _living(directory) == set()
 
 
+@pytest.mark.long
 async def test_detached_then_killed_then_in_the_foreground_it_is_the_same_stack_until_it_is_told_to_end(
     poolctl: Poolctl, directory: Path
 ) -> None:

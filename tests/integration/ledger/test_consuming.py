@@ -106,6 +106,7 @@ async def dead(books: Books) -> bool:
         *[pytest.param(point, marks=pytest.mark.long) for point in (TAKEN_IN, COMMITTED, f"{WRITTEN}@2")],
     ],
 )
+@pytest.mark.long
 async def test_ledger_killed_in_the_middle_of_a_batch_loses_and_doubles_nothing(
     books: Books, kafka: Kafka, mode: str, producer: Producer, point: str
 ) -> None:

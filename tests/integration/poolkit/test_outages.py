@@ -79,6 +79,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         await asyncio.wait(tasks)
 
 
+@pytest.mark.long
 async def test_nothing_is_lost_or_set_aside_when_database_and_broker_come_and_go(service: Service) -> None:
     await service.append(50)
     await eventually(service.has_applied_all, "all is well at first")

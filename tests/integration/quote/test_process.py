@@ -154,6 +154,7 @@ async def test_killed_after_giving_back_it_gives_back_nothing_more_when_asked_ag
     await desk.assert_adds_up()
 
 
+@pytest.mark.long
 async def test_killed_before_its_offsets_are_committed_it_applies_each_event_once(
     desk: Desk, kafka: Kafka, producer: Producer
 ) -> None:
