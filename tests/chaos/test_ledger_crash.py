@@ -17,7 +17,15 @@ SETTLES = "TQchaoschaoschaoschaoschaosch0001"
 TRADES = 60
 
 
-@pytest.mark.parametrize("point", [apply_events.TAKEN_IN, apply_events.WRITTEN, apply_events.COMMITTED, inbox.APPLIED])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(apply_events.TAKEN_IN, marks=pytest.mark.long),
+        pytest.param(apply_events.WRITTEN, marks=pytest.mark.long),
+        apply_events.COMMITTED,
+        inbox.APPLIED,
+    ],
+)
 async def test_a_killed_ledger_loses_and_doubles_nothing(town: Town, point: str) -> None:
     customer = await town.customer()
     await town.stack.stop_part("ledger")

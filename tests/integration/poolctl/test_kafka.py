@@ -40,6 +40,7 @@ async def _receive(bootstrap: str, topic: str, count: int) -> list[bytes | None]
         await consumer.stop()
 
 
+@pytest.mark.long
 async def test_acknowledged_messages_survive_kill_stop_and_a_new_port(tmp_path: Path) -> None:
     broker = Kafka(tmp_path, free_port())
     await broker.start()

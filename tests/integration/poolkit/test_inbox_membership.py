@@ -23,6 +23,7 @@ def handler(database: Database) -> Applying:
     return Applying(database)
 
 
+@pytest.mark.long
 async def test_a_consumer_killed_between_effect_and_offset_applies_nothing_twice(
     handler: Applying, database: Database, database_url: str, producer: Producer, topics: Topics
 ) -> None:
