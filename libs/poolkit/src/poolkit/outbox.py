@@ -172,29 +172,30 @@ class Relay:
             while True:
                 self._wake.clear()
                 try:
-                    some = await self._step()
+                    read = await self._step()
                 except Unavailable as exc:
                     failures += 1
                     _log.warning("events stay in the outbox for now", failures=failures, error=repr(exc.__cause__))
                     await asyncio.sleep(min(BACKOFF_SECONDS_MAX, 0.1 * 2**failures))
                     continue
                 failures = 0
-                if not some or not self._wake.is_set():
+                # A full batch has more behind it.
+                if read < self._batch_max:
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(MARK_SECONDS if some else POLL_SECONDS):
+                        async with asyncio.timeout(MARK_SECONDS if read else POLL_SECONDS):
                             await self._wake.wait()
         finally:
             listener.remove(CHANNEL, self._appended)
             await self._mark_before_leaving()
 
-    async def _step(self) -> bool:
-        """Marks what the step before sent and sends what is next, if there is some."""
+    async def _step(self) -> int:
+        """Marks what the step before sent and sends what is next; answers how many events that was."""
         if time.monotonic() - self._measured_at > MEASURE_SECONDS:
             await self.lag()
         rows = await self._database.fetch(_MARK_AND_NEXT, self._sent, self._batch_max)
         self._sent = ()
         if not rows:
-            return False
+            return 0
         errors = await self._send(rows)
         crashpoints.reach(SENT)
         sent = [row for row, error in zip(rows, errors, strict=True) if error is None]
@@ -204,7 +205,7 @@ class Relay:
         for error in errors:
             if error is not None:
                 raise Unavailable from error
-        return True
+        return len(rows)
 
     async def _send(self, rows: Sequence[Record]) -> list[Exception | None]:
         mode = self._mode
