@@ -25,6 +25,9 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A channel of one's own: gRPC shares connections between channels of a process, and with them the memory of an
+    # address that refused a moment ago, so that a new channel would fail at once although the service is back.
+    ("grpc.use_local_subchannel_pool", 1),
     # Colleagues are reached directly, whatever proxy the environment names for the world outside.
     ("grpc.enable_http_proxy", 0),
 )

@@ -20,8 +20,7 @@ async def ensure_sandbox_sources(wiring: Wiring) -> None:
     async with WebhookIngestClient(open_channel(wiring.address("webhook-ingest.grpc"), "poolctl")) as client:
         for request in wanted:
             try:
-                # gRPC remembers an address that refused it a moment ago, as one that is starting anew did.
-                await client.admin.CreateSource(request, wait_for_ready=True)
+                await client.admin.CreateSource(request)
             except DomainError as refusal:
                 if refusal.code != _NAME_TAKEN:
                     raise
