@@ -106,6 +106,10 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         ),
         "pools.ledger.v1.LedgerAdminService": ServicePolicy(deadline_seconds=10.0, repeatable=("GetTrialBalance",)),
         "pools.types.v1.JourneyService": ServicePolicy(deadline_seconds=3.0, repeatable=("FindRecords",)),
+        # A stream has no deadline unless its caller gives one: a day's events take as long as they are many.
+        "pools.types.v1.OutboxService": ServicePolicy(
+            deadline_seconds=5.0, repeatable=("GetOutboxWatermark", "StreamEvents")
+        ),
     }
 )
 

@@ -3,7 +3,7 @@
 import grpc
 
 from pools.quote.v1 import quote_pb2_grpc
-from pools.types.v1 import journey_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
 
@@ -16,6 +16,7 @@ class QuoteClient(Client):
         self.quote = quote_pb2_grpc.QuoteServiceStub(channel)
         self.admin = quote_pb2_grpc.QuoteAdminServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+        self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> QuoteClient:

@@ -3,7 +3,7 @@
 import grpc
 
 from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_pb2_grpc
-from pools.types.v1 import journey_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
 
@@ -16,6 +16,7 @@ class TradeClient(Client):
         self.trade = trade_pb2_grpc.TradeServiceStub(channel)
         self.deposit_addresses = deposit_addresses_pb2_grpc.DepositAddressServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+        self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> TradeClient:

@@ -2,7 +2,7 @@
 
 import grpc
 
-from pools.types.v1 import journey_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools.webhook_ingest.v1 import settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -16,6 +16,7 @@ class WebhookIngestClient(Client):
         self.admin = webhook_ingest_pb2_grpc.WebhookAdminServiceStub(channel)
         self.settlement_status = settlement_status_pb2_grpc.SettlementStatusServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
+        self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 
 
 def connect(

@@ -27,7 +27,7 @@ CHANNEL: Final = "outbox"
 DDL: Final = """
 CREATE TABLE outbox (
     sequence      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    event_id      text NOT NULL UNIQUE,
+    event_id      text COLLATE "C" NOT NULL UNIQUE,
     topic         text NOT NULL,
     key           text NOT NULL,
     type          text NOT NULL,

@@ -8,9 +8,10 @@ from poolkit.kafka import TRADE_TERMINAL
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
 from poolkit.rpc.journey import JourneyService
+from poolkit.rpc.outbox import OutboxService
 from poolkit.service import Runtime, main
 from pools.quote.v1 import quote_pb2_grpc
-from pools.types.v1 import journey_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from quote.api.admin_service import QuoteAdminService
 from quote.api.quote_service import QuoteService
 from quote.api.terminal_consumer import TerminalConsumer
@@ -36,6 +37,7 @@ async def build(runtime: Runtime[QuoteSettings]) -> None:
     runtime.rpc.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
     journeys = JourneyService("quote", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
+    runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
 
     sweeping = Lease(database, "sweep")
     runtime.add_loop("sweep", lambda: sweeping.run(lambda: sweep_forever(database, settings.sweep_interval_seconds)))

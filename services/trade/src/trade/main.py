@@ -8,9 +8,10 @@ from pathlib import Path
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
 from poolkit.rpc.journey import JourneyService
+from poolkit.rpc.outbox import OutboxService
 from poolkit.service import Runtime, main
 from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_pb2_grpc
-from pools.types.v1 import journey_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
 from trade.api.deposit_address_service import DepositAddressService
@@ -51,6 +52,7 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     runtime.rpc.add(deposit_addresses_pb2_grpc.add_DepositAddressServiceServicer_to_server, deposits)
     journeys = JourneyService("trade", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
+    runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
     runtime.on_drain(transact.drain)
 
     recovery = Recovery(database, saga, claim_seconds=settings.recovery_claim_seconds)

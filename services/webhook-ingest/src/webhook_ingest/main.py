@@ -8,10 +8,11 @@ from pathlib import Path
 from poolkit.leases import Lease
 from poolkit.outbox import Relay
 from poolkit.rpc.journey import JourneyService
+from poolkit.rpc.outbox import OutboxService
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.trade.v1 import trade_pb2_grpc
-from pools.types.v1 import journey_pb2_grpc
+from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools.webhook_ingest.v1 import settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.trade import TradeClient
@@ -59,6 +60,7 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
     journeys = JourneyService("webhook-ingest", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
+    runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
 
     build_polls(runtime, directory, intake, lanes[0], trade)
     runtime.on_drain(intake.drain)
