@@ -34,24 +34,18 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
 
 
 class Channel(grpc.aio.Channel):
-    """A channel whose unary calls have their policy's deadline unless the caller gives one; the rest is gRPC's own."""
+    """A channel whose calls have their policy's deadline unless the caller gives one; the rest is gRPC's own."""
 
     def __init__(self, inner: grpc.aio.Channel) -> None:
         self._inner = inner
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The method, with its deadline."""
-        inner = self._inner.unary_unary(method, *args, **kwargs)
-        seconds = deadline_seconds(method)
-
-        def call(request: Any, *, timeout: float | None = None, **options: Any) -> Any:
-            return inner(request, timeout=seconds if timeout is None else timeout, **options)
-
-        return call
+        return _with_deadline(method, self._inner.unary_unary(method, *args, **kwargs))
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """The method as it is."""
-        return self._inner.unary_stream(method, *args, **kwargs)
+        """The method, with its deadline: for the whole stream."""
+        return _with_deadline(method, self._inner.unary_stream(method, *args, **kwargs))
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The method as it is."""
@@ -84,6 +78,15 @@ class Channel(grpc.aio.Channel):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._inner.close()
+
+
+def _with_deadline(method: str, inner: Any) -> Any:
+    seconds = deadline_seconds(method)
+
+    def call(request: Any, *, timeout: float | None = None, **options: Any) -> Any:
+        return inner(request, timeout=seconds if timeout is None else timeout, **options)
+
+    return call
 
 
 def open_raw_channel(

@@ -87,6 +87,20 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         "pools.trade.v1.DepositAddressService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("AddDepositAddresses",)
         ),
+        # Streams of a day's facts, read as fast as they are merged.
+        "pools.trade.v1.TradeFactsService": ServicePolicy(
+            deadline_seconds=600.0, repeatable=("StreamTradeFacts", "StreamOpenTrades")
+        ),
+        "pools.webhook_ingest.v1.ReportFactsService": ServicePolicy(
+            deadline_seconds=600.0, repeatable=("StreamReportFacts", "StreamPayinFacts")
+        ),
+        "pools.quote.v1.InventoryFactsService": ServicePolicy(
+            deadline_seconds=10.0, repeatable=("GetInventoryTotals",)
+        ),
+        "pools.trade.v1.ReconciliationService": ServicePolicy(
+            deadline_seconds=10.0, repeatable=("SetReconciliationStates",)
+        ),
+        "pools.trade.v1.TradeAdminService": ServicePolicy(deadline_seconds=5.0, repeatable=("ResolveTrade",)),
         "pools.webhook_ingest.v1.WebhookAdminService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("ListSources", "ListWebhooks"), once=("CreateSource", "RotateSource")
         ),

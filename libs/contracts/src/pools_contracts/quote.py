@@ -2,7 +2,7 @@
 
 import grpc
 
-from pools.quote.v1 import quote_pb2_grpc
+from pools.quote.v1 import inventory_facts_pb2_grpc, quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -15,6 +15,7 @@ class QuoteClient(Client):
         super().__init__(channel)
         self.quote = quote_pb2_grpc.QuoteServiceStub(channel)
         self.admin = quote_pb2_grpc.QuoteAdminServiceStub(channel)
+        self.facts = inventory_facts_pb2_grpc.InventoryFactsServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
         self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 

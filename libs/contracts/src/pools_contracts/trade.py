@@ -2,7 +2,13 @@
 
 import grpc
 
-from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_pb2_grpc
+from pools.trade.v1 import (
+    deposit_addresses_pb2_grpc,
+    reconciliation_pb2_grpc,
+    trade_admin_pb2_grpc,
+    trade_facts_pb2_grpc,
+    trade_pb2_grpc,
+)
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -15,6 +21,9 @@ class TradeClient(Client):
         super().__init__(channel)
         self.trade = trade_pb2_grpc.TradeServiceStub(channel)
         self.deposit_addresses = deposit_addresses_pb2_grpc.DepositAddressServiceStub(channel)
+        self.facts = trade_facts_pb2_grpc.TradeFactsServiceStub(channel)
+        self.reconciliation = reconciliation_pb2_grpc.ReconciliationServiceStub(channel)
+        self.admin = trade_admin_pb2_grpc.TradeAdminServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
         self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 

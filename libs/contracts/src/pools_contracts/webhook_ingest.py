@@ -3,7 +3,7 @@
 import grpc
 
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
-from pools.webhook_ingest.v1 import settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
+from pools.webhook_ingest.v1 import report_facts_pb2_grpc, settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
 
@@ -15,6 +15,7 @@ class WebhookIngestClient(Client):
         super().__init__(channel)
         self.admin = webhook_ingest_pb2_grpc.WebhookAdminServiceStub(channel)
         self.settlement_status = settlement_status_pb2_grpc.SettlementStatusServiceStub(channel)
+        self.facts = report_facts_pb2_grpc.ReportFactsServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
         self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 

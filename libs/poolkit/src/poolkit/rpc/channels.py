@@ -4,7 +4,7 @@ A method is wrapped once, where its stub is made: that costs 2 us a call, where 
 makes a task of every call and costs 30.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from typing import Any
 
 import grpc
@@ -38,26 +38,31 @@ def open_channel(
 
 
 class Channel(pools_contracts.channel.Channel):
-    """A channel whose unary calls carry the caller's context; methods that stream are passed through as they are."""
+    """A channel whose calls carry the caller's context; methods that stream requests are passed through as they are."""
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The method, wrapped."""
-        return _CalledMethod(method, self._inner.unary_unary(method, *args, **kwargs))
+        return _CalledMethod(method, self._inner.unary_unary(method, *args, **kwargs), _Call)
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """The method, wrapped."""
+        return _CalledMethod(method, self._inner.unary_stream(method, *args, **kwargs), _Stream)
 
 
 class _CalledMethod:
     """One method of a colleague."""
 
-    __slots__ = ("_deadline_seconds", "_inner", "_name")
+    __slots__ = ("_begun", "_deadline_seconds", "_inner", "_name")
 
-    def __init__(self, path: str, inner: Any) -> None:
+    def __init__(self, path: str, inner: Any, begun: "type[_Call | _Stream]") -> None:
         self._name = path.lstrip("/")
         self._inner = inner
+        self._begun = begun
         self._deadline_seconds = deadline_seconds(path)
 
     def __call__(
         self, request: Any, *, timeout: float | None = None, metadata: Pairs | None = None, **kwargs: Any
-    ) -> "_Call":
+    ) -> "_Call | _Stream":
         seconds = shortened(self._deadline_seconds if timeout is None else timeout)
         if seconds <= 0:
             raise DeadlineExceeded
@@ -71,7 +76,7 @@ class _CalledMethod:
         )
         if metadata:
             pairs = (*pairs, *metadata)
-        return _Call(self._inner(request, timeout=seconds, metadata=pairs, **kwargs), span)
+        return self._begun(self._inner(request, timeout=seconds, metadata=pairs, **kwargs), span)
 
 
 class _Call:
@@ -95,6 +100,35 @@ class _Call:
             if self._span is not None:
                 self._span.end()
         return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Stream:
+    """A stream under way. Iterating it, once, answers its messages or raises a `DomainError`; whoever stops early ends
+    the call."""
+
+    __slots__ = ("_inner", "_span")
+
+    def __init__(self, inner: Any, span: SampledSpan | None) -> None:
+        self._inner = inner
+        self._span = span
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for message in self._inner:
+                yield message
+        except grpc.aio.AioRpcError as failure:
+            error = domain_error(failure)
+            if self._span is not None:
+                self._span.fail(error)
+            raise error from failure
+        finally:
+            # Nothing happens to one that has ended.
+            self._inner.cancel()
+            if self._span is not None:
+                self._span.end()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
