@@ -119,6 +119,10 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
             ),
         ),
         "pools.ledger.v1.LedgerAdminService": ServicePolicy(deadline_seconds=10.0, repeatable=("GetTrialBalance",)),
+        # A run that broke off is run again: it makes no second close of the same contents.
+        "pools.ledger.v1.CloseService": ServicePolicy(
+            deadline_seconds=900.0, repeatable=("RunClose", "GetClose", "ListCloses", "StreamCloseExceptions")
+        ),
         "pools.types.v1.JourneyService": ServicePolicy(deadline_seconds=3.0, repeatable=("FindRecords",)),
         # A stream has no deadline unless its caller gives one: a day's events take as long as they are many.
         "pools.types.v1.OutboxService": ServicePolicy(
