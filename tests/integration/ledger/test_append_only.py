@@ -8,9 +8,11 @@ import pytest
 from tests.integration.databases import RunningPostgres
 from tests.integration.ledger.books import Books, new_trade, open_books
 from tests.integration.ledger.events import payin, trade_event
+from tests.integration.ledger.signing import new_key, sign
 
 REFUSED = asyncpg.InsufficientPrivilegeError
 KEPT = ["transactions", "entries", "inbox"]
+SIGNED = ["signing_keys", "head_statements", "signed_heads"]
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +20,7 @@ async def posted(postgres: RunningPostgres) -> AsyncIterator[Books]:
     """Books with a pay-in and a trade; the tests of this module share them, since nothing can change them."""
     async with open_books(postgres) as books:
         await books.apply(payin("org_1"), trade_event("org_1", new_trade()))
+        await sign(books, new_key())
         yield books
 
 
@@ -38,6 +41,21 @@ async def test_runtime_role_has_no_right_to_change_what_was_posted(posted: Books
     column = {"transactions": "reason = 'x'", "entries": "amount = amount + 1", "inbox": "payload = ''"}[table]
     with pytest.raises(REFUSED, match="permission denied"):
         await posted.database.execute(f"UPDATE {table} SET {column}")
+
+
+@pytest.mark.parametrize("table", SIGNED)
+async def test_what_was_signed_cannot_be_changed(
+    posted: Books, migrator: "asyncpg.Connection[asyncpg.Record]", table: str
+) -> None:
+    for statement in (
+        f"DELETE FROM {table}",
+        f"TRUNCATE {table} CASCADE",
+        f"UPDATE {table} SET {'key_id = key_id' if table != 'signed_heads' else 'sequence = sequence'}",
+    ):
+        with pytest.raises(REFUSED, match="permission denied"):
+            await posted.database.execute(statement)
+        with pytest.raises(REFUSED, match="append-only"):
+            await migrator.execute(statement)
 
 
 @pytest.mark.parametrize(

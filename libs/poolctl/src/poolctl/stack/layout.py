@@ -63,6 +63,11 @@ class Layout:
         return self.data_dir / "secrets.json"
 
     @property
+    def close_signing_key_file(self) -> Path:
+        """Beside the database's directory, not in it: who owns the database must not be able to sign for us."""
+        return self.data_dir / "close-signing-key.pem"
+
+    @property
     def state_file(self) -> Path:
         return self.run / "state.json"
 

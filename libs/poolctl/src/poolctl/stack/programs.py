@@ -87,6 +87,10 @@ def _gateway(wiring: Wiring) -> dict[str, str]:
     }
 
 
+def _ledger(wiring: Wiring) -> dict[str, str]:
+    return {"POOLS_CLOSE_SIGNING_KEY_FILE": str(wiring.layout.close_signing_key_file)}
+
+
 def _trade(wiring: Wiring) -> dict[str, str]:
     return {
         "POOLS_QUOTE_ADDRESS": wiring.address("quote.grpc"),
@@ -123,7 +127,7 @@ async def _register_sandbox(wiring: Wiring) -> None:
 
 SERVICES = (
     Program("quote", "quote", "pools-quote", database="quote", stop_wave=3),
-    Program("ledger", "ledger", "pools-ledger", database="ledger", stop_wave=3),
+    Program("ledger", "ledger", "pools-ledger", _ledger, database="ledger", stop_wave=3),
     Program("trade", "trade", "pools-trade", _trade, database="trade", stop_wave=2),
     Program(
         "webhook-ingest",

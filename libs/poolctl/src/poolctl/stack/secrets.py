@@ -39,6 +39,18 @@ class DevSecrets:
         return loaded
 
 
+def ensure_signing_key(file: Path) -> None:
+    """Makes the Ed25519 key that signs the ledger's chain heads, where there is none yet. It is never replaced."""
+    if file.exists():
+        return
+    # Imported here: needed at a stack's first start only.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_privately(file, key.decode())
+
+
 def write_privately(file: Path, content: str) -> None:
     """Writes the file whole or not at all, readable by its owner only from its first moment."""
     partial = file.with_name(file.name + ".partial")

@@ -19,7 +19,7 @@ from poolctl.stack.ports import Ports
 from poolctl.stack.postgres import Postgres
 from poolctl.stack.process import ProcessIdentity
 from poolctl.stack.programs import MODE, PROGRAMS, Program, Wiring
-from poolctl.stack.secrets import DevSecrets
+from poolctl.stack.secrets import DevSecrets, ensure_signing_key
 from poolctl.stack.state import PartRecord, StackState, StatePublisher
 from poolctl.stack.watch import Watch
 
@@ -155,6 +155,7 @@ class Stack:
             report=lambda words: self._say("kafka", words),
         )
         secrets = DevSecrets.load_or_create(layout.secrets_file)
+        ensure_signing_key(layout.close_signing_key_file)
         self._wiring = Wiring(layout, ports, secrets, postgres, kafka)
         parts: list[Part] = [DatabasePart(postgres), BrokerPart(kafka, mode=MODE)]
         parts += [ProgramPart(row, self._wiring) for row in self._rows]
