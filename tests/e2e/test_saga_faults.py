@@ -23,6 +23,7 @@ from pools_contracts.quote import QuoteClient as QuoteStubs
 from tests.e2e.databases import Databases
 from tests.e2e.partners import POOL, SETTLES, Partner, PartnerFactory
 from tests.integration.databases import RunningPostgres
+from tests.integration.trade.reserved import relay_elsewhere
 from trade.app.recover import Recovery
 from trade.app.saga import Saga
 from trade.app.transact import Accepted, Answer, TransactQuotes
@@ -116,7 +117,7 @@ async def desk(trade_databases: RunningPostgres, addresses: Addresses, databases
         LedgerClient(open_channel(addresses.services["ledger"], "trade")) as ledger,
     ):
         wire = Wire(QuoteClient(quote.quote, "test"), HoldClient(ledger.ledger, "test"))
-        saga = Saga(database, wire, wire, TradeEvents("test"), drive_seconds_max=1.0)
+        saga = Saga(database, relay_elsewhere(database), wire, wire, TradeEvents("test"), drive_seconds_max=1.0)
         recovery = Recovery(database, saga, claim_seconds=0.0)
         yield Desk(database, wire, TransactQuotes(database, saga, "test"), recovery, databases)
     await database.close()

@@ -10,7 +10,7 @@ from poolkit.database import Database
 from poolkit.inbox import EventConsumer, ReceivedEvent
 from poolkit.kafka import TRADE_TERMINAL, Producer
 from poolkit.leases import Lease
-from poolkit.outbox import Relay
+from poolkit.relay import Relay
 from tests.integration.poolkit.events import apply
 
 

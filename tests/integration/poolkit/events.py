@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from poolkit.database import Database
 from poolkit.inbox import ReceivedEvent
 from poolkit.kafka import TRADE_TERMINAL, Message, Producer
-from poolkit.outbox import OutboxEvent, append
+from poolkit.outbox import OutboxEvent, Row, append
 from tests.integration.poolkit.conftest import Topics
 
 UNSAMPLED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -33,10 +33,11 @@ def event(number: int, *, key: str = "", traceparent: str = UNSAMPLED) -> Outbox
     )
 
 
-async def append_all(database: Database, events: Sequence[OutboxEvent]) -> None:
+async def append_all(database: Database, events: Sequence[OutboxEvent], *, notify: bool = True) -> list[Row]:
     async with database.transaction() as unit:
-        await append(unit, events)
+        rows = await append(unit, events, notify=notify)
         await unit.commit()
+    return rows
 
 
 def message(topics: Topics, number: int, *, key: str = "", traceparent: str = UNSAMPLED, **headers: str) -> Message:

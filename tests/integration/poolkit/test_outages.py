@@ -17,7 +17,7 @@ from poolkit.errors import Unavailable
 from poolkit.inbox import EventConsumer, ReceivedEvent
 from poolkit.kafka import TRADE_TERMINAL, Producer
 from poolkit.leases import Lease
-from poolkit.outbox import Relay
+from poolkit.relay import Relay
 from tests.integration.poolkit.conftest import Topics, make_tables, make_topics
 from tests.integration.poolkit.events import append_all, applied, apply, event, read_all
 from tests.waiting import eventually

@@ -1,8 +1,4 @@
-"""Events commit with what they tell of, and reach the broker in their order, at least once, soon."""
-
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+"""Events commit with what they tell of, and the broker takes what it can keep."""
 
 import asyncpg
 import pytest
@@ -10,31 +6,11 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from poolkit import outbox
 from poolkit.database import Database
-from poolkit.kafka import Message, Producer, ensure_topics, partition_for, topic
-from poolkit.leases import Lease
-from poolkit.outbox import Relay, append
+from poolkit.kafka import Message, Producer, ensure_topics, topic
+from poolkit.outbox import append
 from tests.integration.poolkit.conftest import Topics
-from tests.integration.poolkit.crashing import run_until_killed
-from tests.integration.poolkit.events import UNSAMPLED, append_all, event, read_all
+from tests.integration.poolkit.events import append_all, event, read_all
 from tests.waiting import eventually
-
-UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
-
-
-@contextlib.asynccontextmanager
-async def relaying(database: Database, producer: Producer, mode: str) -> AsyncIterator[Relay]:
-    relay = Relay(database, producer, Lease(database, "relay", 1.0), mode, batch_max=100)
-    task = asyncio.create_task(relay.run())
-    try:
-        yield relay
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled(), task.exception()
-
-
-async def all_published(database: Database) -> bool:
-    return await database.fetch_value(UNPUBLISHED) == 0
 
 
 async def test_what_is_rolled_back_is_never_told_and_an_event_is_appended_once(database: Database) -> None:
@@ -72,76 +48,6 @@ async def test_appending_tells_the_listener_once_a_statement(database: Database)
     await eventually(lambda: bool(heard), "told")
     await database.execute("SELECT pg_notify($1, 'last')", outbox.CHANNEL)
     await eventually(lambda: heard == ["", "last"], "told once")
-
-
-async def test_the_relay_sends_everything_with_its_headers_and_keeps_the_order_of_each_key(
-    database: Database, producer: Producer, topics: Topics
-) -> None:
-    await append_all(database, [event(number) for number in range(250)])
-    async with relaying(database, producer, topics.mode) as relay:
-        await append_all(database, [event(number) for number in range(250, 300)])
-        await eventually(lambda: all_published(database), "everything is marked")
-        assert await relay.lag() == (0, 0.0)
-    records = await read_all(topics.bootstrap, topics.terminal)
-    assert sorted(record.value for record in records) == sorted(event(number).payload for number in range(300))
-    for number in range(10):
-        own = [int(record.value.split()[1]) for record in records if record.key == f"org_{number}".encode()]
-        assert own == list(range(number, 300, 10))
-    first = next(record for record in records if record.value == b"payload 0")
-    assert first.partition == partition_for(b"org_0", 4)
-    assert dict(first.headers) == {
-        "event-id": b"event-000000",
-        "type": b"settled",
-        "schema": b"pools.trade.terminal.v1",
-        "request-id": b"req_0",
-        "traceparent": UNSAMPLED.encode(),
-        "mode": topics.mode.encode(),
-    }
-
-
-async def test_an_append_wakes_the_relay_which_else_looks_rarely(
-    database: Database, producer: Producer, topics: Topics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "POLL_SECONDS", 60.0)
-    async with relaying(database, producer, topics.mode):
-        for number in range(5):
-            await append_all(database, [event(number)])
-            await eventually(lambda: all_published(database), "sent at once", seconds=5, every_seconds=0.002)
-
-
-async def test_an_append_whose_notification_is_lost_is_found_by_looking(
-    database: Database, producer: Producer, topics: Topics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "POLL_SECONDS", 0.05)
-    async with relaying(database, producer, topics.mode):
-        await append_all(database, [event(1)])
-        await eventually(lambda: all_published(database), "the first is sent")
-        silent = outbox.APPEND_SQL.replace("SELECT pg_notify('outbox', '')", "SELECT 1")
-        await database.fetch(silent, *outbox.append_args([event(2)]))
-        await eventually(lambda: all_published(database), "found without being told", seconds=5)
-
-
-async def test_two_replicas_relay_once(database: Database, producer: Producer, topics: Topics) -> None:
-    await append_all(database, [event(number) for number in range(500)])
-    async with relaying(database, producer, topics.mode), relaying(database, producer, topics.mode):
-        await eventually(lambda: all_published(database), "everything is marked")
-    assert len(await read_all(topics.bootstrap, topics.terminal)) == 500
-
-
-async def test_a_relay_killed_after_sending_and_before_marking_loses_nothing(
-    database: Database, database_url: str, producer: Producer, topics: Topics
-) -> None:
-    await append_all(database, [event(number) for number in range(20)])
-    arguments = ("relay", database_url, topics.bootstrap, topics.mode, topics.consumer, outbox.SENT)
-    assert await run_until_killed(*arguments) == -9
-    assert await database.fetch_value(UNPUBLISHED) == 20
-    async with relaying(database, producer, topics.mode):
-        await eventually(lambda: all_published(database), "sent again, and marked")
-    records = await read_all(topics.bootstrap, topics.terminal)
-    assert len(records) == 40
-    assert {dict(record.headers)["event-id"] for record in records} == {
-        event(number).event_id.encode() for number in range(20)
-    }
 
 
 async def test_a_message_too_large_is_refused_before_it_harms_its_neighbours(

@@ -7,12 +7,20 @@ from dataclasses import replace
 
 from poolkit.database import Database
 from poolkit.ids import new_id
+from poolkit.kafka import Producer
+from poolkit.leases import Lease
+from poolkit.relay import Relay
 from tests.unit.trade.builders import trade, transact_request
 from trade.domain.intent import Attempt
 from trade.domain.trade import Trade
 from trade.outbound.events import TradeEvents
 from trade.store import intents
 from trade.store.reserving import reserve
+
+
+def relay_elsewhere(database: Database) -> Relay:
+    """The relay of a replica that does not relay: another one has the lease."""
+    return Relay(database, Producer("127.0.0.1:1", client_id="trade"), Lease(database, "relay"), "test")
 
 
 async def reserve_trades(database: Database, trades: Sequence[Trade]) -> list[Trade]:
@@ -31,8 +39,8 @@ async def reserve_trades(database: Database, trades: Sequence[Trade]) -> list[Tr
     claimed = await intents.begin(database, attempts)
     written = [replace(one, created_at=claimed[one.trade_id], updated_at=claimed[one.trade_id]) for one in trades]
     events = TradeEvents("test")
-    reserved = await reserve(database, attempts, written, [events.reserved(one, "") for one in written])
-    assert reserved == {one.trade_id for one in trades}
+    told = [events.reserved(one, "") for one in written]
+    assert set(await reserve(database, attempts, written, told, notify=True)) == {event.event_id for event in told}
     return written
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from poolkit.database import Database
 from pools.events.v1 import events_pb2
-from tests.integration.trade.reserved import new_trades, reserve_trades
+from tests.integration.trade.reserved import new_trades, relay_elsewhere, reserve_trades
 from tests.unit.trade.builders import report
 from trade.app.report import Applied, ReportSettlements
 from trade.domain.lifecycle import Outcome, Report
@@ -20,7 +20,7 @@ from trade.store import trades
 
 @pytest.fixture
 def reports(database: Database) -> ReportSettlements:
-    return ReportSettlements(database, TradeEvents("test"))
+    return ReportSettlements(database, relay_elsewhere(database), TradeEvents("test"))
 
 
 async def reserve(database: Database, count: int = 1) -> list[Trade]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from poolkit.database import Database
 from poolkit.errors import DomainError, VelocityExceeded
+from tests.integration.trade.reserved import relay_elsewhere
 from tests.unit.trade.builders import TERMS, transact_request
 from trade.app.saga import Saga
 from trade.app.transact import Accepted, Answer, TransactQuotes
@@ -40,7 +41,9 @@ class Colleagues:
 
 def replica(database: Database, colleagues: Colleagues) -> TransactQuotes:
     """A trade service of its own on a database that it shares."""
-    return TransactQuotes(database, Saga(database, colleagues, colleagues, TradeEvents("test")), "test")
+    return TransactQuotes(
+        database, Saga(database, relay_elsewhere(database), colleagues, colleagues, TradeEvents("test")), "test"
+    )
 
 
 def order(number: int, cap: str) -> TransactRequest:

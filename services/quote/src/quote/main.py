@@ -6,7 +6,7 @@ from pathlib import Path
 from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_TERMINAL
 from poolkit.leases import Lease
-from poolkit.outbox import Relay
+from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
 from poolkit.service import Runtime, main

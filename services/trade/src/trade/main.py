@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from poolkit.leases import Lease
-from poolkit.outbox import Relay
+from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
 from poolkit.service import Runtime, main
@@ -38,12 +38,13 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     quotes = QuoteStubs(runtime.channel(settings.quote_address))
     ledger = LedgerClient(runtime.channel(settings.ledger_address))
     events = TradeEvents(mode)
-    saga = Saga(database, QuoteClient(quotes.quote, mode), HoldClient(ledger.ledger, mode), events)
+    relay = Relay(database, runtime.producer, Lease(database, "relay", LEASE_SECONDS), mode)
+    saga = Saga(database, relay, QuoteClient(quotes.quote, mode), HoldClient(ledger.ledger, mode), events)
     transact = TransactQuotes(database, saga, mode)
     service = TradeService(
         database=database,
         transact=transact,
-        report=ReportSettlements(database, events),
+        report=ReportSettlements(database, relay, events),
         view=trade_message,
         mode=mode,
     )
@@ -58,7 +59,6 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     recovery = Recovery(database, saga, claim_seconds=settings.recovery_claim_seconds)
     recovery_lease = Lease(database, "recovery", LEASE_SECONDS)
     runtime.add_loop("recovery", lambda: recovery_lease.run(recovery.run))
-    relay = Relay(database, runtime.producer, Lease(database, "relay", LEASE_SECONDS), mode)
     runtime.add_loop("relay", relay.run)
 
 

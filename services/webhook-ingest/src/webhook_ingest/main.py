@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from poolkit.leases import Lease
-from poolkit.outbox import Relay
+from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
 from poolkit.security import Cipher

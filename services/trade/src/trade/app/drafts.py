@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from poolkit.database import Database, Unit
 from poolkit.errors import DomainError, Unavailable, VelocityExceeded
-from poolkit.outbox import OutboxEvent
+from poolkit.outbox import OutboxEvent, Row, rows
+from poolkit.relay import Relay
 from trade.app.ports import Events
 from trade.domain.intent import Attempt
 from trade.domain.trade import Side, Trade
@@ -40,16 +41,26 @@ class Written(NamedTuple):
     """Those on which another driver holds a newer claim."""
     refused: list[tuple[Attempt, DomainError]]
     """Those to undo, and why: over the cap, or a sale for which there is no deposit address left."""
+    told: list[Row]
+    """The events of those that are reserved, as appended."""
 
 
-async def write_drafts(database: Database, events: Events, drafts: Sequence[Draft]) -> Written:
+async def write_drafts(database: Database, relay: Relay, events: Events, drafts: Sequence[Draft]) -> Written:
     """Makes the drafts trades, all in one transaction. Raises DomainError when nobody knows."""
-    if not any(draft.attempt.request.notional_caps or _is_sale(draft) for draft in drafts):
-        return await _write(database, drafts, [])
+    notify = not relay.takes_over
+    if any(draft.attempt.request.notional_caps or _is_sale(draft) for draft in drafts):
+        written = await _write_decided(database, events, drafts, notify=notify)
+    else:
+        written = await _write(database, drafts, [], notify=notify)
+    relay.hand_over(written.told)
+    return written
+
+
+async def _write_decided(database: Database, events: Events, drafts: Sequence[Draft], *, notify: bool) -> Written:
     async with database.transaction() as unit:
         within, refused = await _within_caps(unit, drafts)
         ready, without = await _with_addresses(unit, events, within)
-        written = await _write(unit, ready, [*refused, *without])
+        written = await _write(unit, ready, [*refused, *without], notify=notify)
         sales = [trade for trade in written.trades if trade.deposit_address]
         if sales:
             await deposits.assign(unit, sales)
@@ -58,16 +69,21 @@ async def write_drafts(database: Database, events: Events, drafts: Sequence[Draf
 
 
 async def _write(
-    target: Database | Unit, drafts: Sequence[Draft], refused: list[tuple[Attempt, DomainError]]
+    target: Database | Unit,
+    drafts: Sequence[Draft],
+    refused: list[tuple[Attempt, DomainError]],
+    *,
+    notify: bool,
 ) -> Written:
     if not drafts:
-        return Written([], [], refused)
+        return Written([], [], refused, [])
     attempts, trades, events = zip(*drafts, strict=True)
-    reserved = await reserve(target, attempts, trades, events)
+    sequences = await reserve(target, attempts, trades, events, notify=notify)
     return Written(
-        [trade for trade in trades if trade.trade_id in reserved],
-        [attempt for attempt in attempts if attempt.trade_id not in reserved],
+        [draft.trade for draft in drafts if draft.event.event_id in sequences],
+        [draft.attempt for draft in drafts if draft.event.event_id not in sequences],
         refused,
+        rows(events, sequences),
     )
 
 

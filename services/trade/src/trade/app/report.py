@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from poolkit.crashpoints import reach
 from poolkit.database import Database
-from poolkit.outbox import append
+from poolkit.outbox import Row, append
+from poolkit.relay import Relay
 from trade.app import steps
 from trade.app.ports import Events
 from trade.domain.lifecycle import Decision, Outcome, Report, decide_all
@@ -27,8 +28,9 @@ class Applied:
 class ReportSettlements:
     """The use case behind `TradeService.ReportSettlements`. One call is one transaction."""
 
-    def __init__(self, database: Database, events: Events) -> None:
+    def __init__(self, database: Database, relay: Relay, events: Events) -> None:
         self._database = database
+        self._relay = relay
         self._events = events
 
     async def __call__(self, reports: Sequence[Report]) -> list[Applied | None]:
@@ -49,12 +51,15 @@ class ReportSettlements:
                 for index, decision in sorted(decisions.items())
                 if decision.outcome in (Outcome.EARLY, Outcome.REFUSED)
             ]
+            told: list[Row] = []
             if transitions:
                 await trades.write_transitions(unit, transitions)
-                await append(unit, [self._events.terminal(transition) for transition in transitions])
+                terminal = [self._events.terminal(transition) for transition in transitions]
+                told = await append(unit, terminal, notify=not self._relay.takes_over)
             if kept:
                 await report_store.keep(unit, kept)
             await unit.commit()
+        self._relay.hand_over(told)
         reach(steps.AFTER_REPORT)
         latest = {trade_id: held.trade for trade_id, held in locked.items()}
         latest.update((transition.trade.trade_id, transition.trade) for transition in transitions)

@@ -31,6 +31,7 @@ from poolkit.errors import (
     QuoteRejected,
     Unavailable,
 )
+from poolkit.relay import Relay
 from trade.app import steps
 from trade.app.drafts import Draft, write_drafts
 from trade.app.ports import Events, Holds, Quotes
@@ -76,6 +77,7 @@ class Saga:
     def __init__(
         self,
         database: Database,
+        relay: Relay,
         quotes: Quotes,
         holds: Holds,
         events: Events,
@@ -84,6 +86,7 @@ class Saga:
     ) -> None:
         self._drive_seconds_max = drive_seconds_max
         self._database = database
+        self._relay = relay
         self._quotes = quotes
         self._holds = holds
         self._events = events
@@ -160,7 +163,7 @@ class Saga:
     async def _reserve(self, held: Sequence[Draft], answers: Answers) -> list[_Decline]:
         """Writes the trades in one transaction; answers the attempts that cannot be, such as those over a cap."""
         try:
-            written = await write_drafts(self._database, self._events, held)
+            written = await write_drafts(self._database, self._relay, self._events, held)
         except DomainError as error:
             answers.update((draft.attempt.trade_id, _unknown(error)) for draft in held)
             return []

@@ -46,17 +46,23 @@ WITH swapped AS (
                 $24::date[])
         AS event (trade_id, {outbox.COLUMNS})
     JOIN swapped USING (trade_id)
+    RETURNING event_id, sequence
 )
-SELECT trade_id, pg_notify('{outbox.CHANNEL}', '') FROM swapped
+SELECT event_id, sequence, CASE WHEN $25 THEN pg_notify('{outbox.CHANNEL}', '') END FROM told
 """  # noqa: S608 - constants only
 
 
 async def reserve(
-    target: Database | Unit, attempts: Sequence[Attempt], trades: Sequence[Trade], events: Sequence[OutboxEvent]
-) -> set[str]:
-    """Makes the attempts whose claim still holds reserved trades; answers their ids. One round trip.
+    target: Database | Unit,
+    attempts: Sequence[Attempt],
+    trades: Sequence[Trade],
+    events: Sequence[OutboxEvent],
+    *,
+    notify: bool,
+) -> dict[str, int]:
+    """Makes the attempts whose claim still holds reserved trades. One round trip.
 
-    PostgreSQL sends equal notifications of one transaction once, so the relay is woken once a batch.
+    Answers the sequences of their events by the events' ids. `notify` is as in `poolkit.outbox.append`.
     """
     rows = await uncontended(
         target,
@@ -77,5 +83,6 @@ async def reserve(
         [trade.terms.client_reference for trade in trades],
         [trade.created_at for trade in trades],
         *append_args(events),
+        notify,
     )
-    return {row["trade_id"] for row in rows}
+    return {row["event_id"]: row["sequence"] for row in rows}
