@@ -96,6 +96,7 @@ CREATE TABLE transitions (
     PRIMARY KEY (trade_id, number)
 );
 COMMENT ON COLUMN transitions.number IS '0 for reserved, then the number of the terminal event.';
+CREATE INDEX transitions_ended ON transitions (business_date, trade_id COLLATE "C") WHERE number > 0;
 CREATE INDEX transitions_provider_event ON transitions (provider_event_id) WHERE provider_event_id <> '';
 
 CREATE TABLE unapplied_reports (

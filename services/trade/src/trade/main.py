@@ -10,17 +10,19 @@ from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
 from poolkit.service import Runtime, main
-from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_pb2_grpc
+from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_facts_pb2_grpc, trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
 from trade.api.deposit_address_service import DepositAddressService
+from trade.api.facts_service import TradeFactsService
 from trade.api.trade_service import TradeService
 from trade.app.recover import Recovery
 from trade.app.report import ReportSettlements
 from trade.app.saga import Saga
 from trade.app.transact import TransactQuotes
 from trade.outbound.events import TradeEvents
+from trade.outbound.facts import fact_message
 from trade.outbound.holds import HoldClient
 from trade.outbound.quotes import QuoteClient
 from trade.outbound.views import trade_message
@@ -51,6 +53,8 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     runtime.rpc.add(trade_pb2_grpc.add_TradeServiceServicer_to_server, service)
     deposits = DepositAddressService(database, mode)
     runtime.rpc.add(deposit_addresses_pb2_grpc.add_DepositAddressServiceServicer_to_server, deposits)
+    facts = TradeFactsService(database, fact_message, mode)
+    runtime.rpc.add(trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server, facts)
     journeys = JourneyService("trade", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))

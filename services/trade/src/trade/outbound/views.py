@@ -14,7 +14,7 @@ STATUSES = {
     Status.RELEASED: types_pb2.TRADE_STATUS_RELEASED,
     Status.RETURNED: types_pb2.TRADE_STATUS_RETURNED,
 }
-_RECONCILIATION = {
+RECONCILIATION_STATES = {
     "open": types_pb2.RECONCILIATION_STATE_OPEN,
     "matched": types_pb2.RECONCILIATION_STATE_MATCHED,
     "exception": types_pb2.RECONCILIATION_STATE_EXCEPTION,
@@ -42,7 +42,7 @@ def trade_message(trade: Trade) -> types_pb2.Trade:
         network_transaction_id=trade.network_transaction_id,
         client_reference=terms.client_reference,
         request_id=trade.request_id,
-        reconciliation_state=_RECONCILIATION[trade.reconciliation_state],
+        reconciliation_state=RECONCILIATION_STATES[trade.reconciliation_state],
         create_time=from_time(trade.created_at),
         update_time=from_time(trade.updated_at),
         terminal_time=from_time(trade.terminal_at) if trade.terminal_at else None,

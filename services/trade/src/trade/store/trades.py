@@ -12,7 +12,7 @@ from trade.domain.cursor import Position
 from trade.domain.lifecycle import Transition
 from trade.domain.trade import Side, Status, Terms, Trade
 
-_COLUMNS = """
+COLUMNS = """
     t.trade_id, t.organization_id, t.quote_id, t.pool_id, t.side, t.fiat_currency, t.fiat_amount::text,
     t.crypto_currency, t.crypto_amount::text, t.rate::text, t.spread_bps, t.fee_bps, t.fee_amount::text, t.network,
     t.destination_address, t.deposit_address, t.network_transaction_id, t.client_reference, t.status,
@@ -43,22 +43,22 @@ FROM a WHERE t.trade_id = a.trade_id AND a.last
 """
 
 _LOCK = f"""
-SELECT {_COLUMNS}, t.traceparent, clock_timestamp() AS now
+SELECT {COLUMNS}, t.traceparent, clock_timestamp() AS now
 FROM trades t WHERE t.trade_id = ANY($1::text[]) ORDER BY t.trade_id FOR UPDATE
 """  # noqa: S608 - constants only
-_BY_ID = f"SELECT {_COLUMNS} FROM trades t WHERE t.trade_id = ANY($1::text[])"  # noqa: S608 - constants only
+_BY_ID = f"SELECT {COLUMNS} FROM trades t WHERE t.trade_id = ANY($1::text[])"  # noqa: S608 - constants only
 
 # Every condition is a bound of the index `trades_recent`, given or not: a page takes as long at the end of a long list
 # as at its beginning, and a kept plan need not know which bounds were given.
 _LIST = f"""
-SELECT {_COLUMNS} FROM trades t
+SELECT {COLUMNS} FROM trades t
 WHERE t.organization_id = $1 AND (t.created_at, t.trade_id) < ($2, $3) AND t.created_at >= $4
 ORDER BY t.created_at DESC, t.trade_id DESC LIMIT $5
 """  # noqa: S608 - constants only
 
 # A page of each side and status asked for, merged: what is rare is found without reading all that it lies between.
 _LIST_MATCHING = f"""
-SELECT {_COLUMNS} FROM (
+SELECT {COLUMNS} FROM (
     SELECT listed.created_at, listed.trade_id
     FROM unnest($6::text[]) AS asked (side) CROSS JOIN unnest($7::text[]) AS wanted (status) CROSS JOIN LATERAL (
         SELECT f.created_at, f.trade_id FROM trades f
@@ -142,13 +142,13 @@ async def write_transitions(unit: Unit, transitions: Sequence[Transition]) -> No
 async def lock(unit: Unit, trade_ids: Sequence[str]) -> dict[str, LockedTrade]:
     """Locks trades in the order of their ids, so that two batches never wait for each other in a circle."""
     rows = await unit.fetch(_LOCK, sorted(set(trade_ids)))
-    return {row["trade_id"]: LockedTrade(_trade(row), row["traceparent"], row["now"]) for row in rows}
+    return {row["trade_id"]: LockedTrade(trade_of(row), row["traceparent"], row["now"]) for row in rows}
 
 
 async def find_by_id(database: Database, trade_ids: Sequence[str]) -> dict[str, Trade]:
     """Reads trades by id, whoever's they are."""
     rows = await database.fetch(_BY_ID, list(trade_ids))
-    return {row["trade_id"]: _trade(row) for row in rows}
+    return {row["trade_id"]: trade_of(row) for row in rows}
 
 
 async def list_page(
@@ -168,7 +168,7 @@ async def list_page(
         sides = [matching.side] if matching.side else [str(side) for side in Side]
         statuses = [matching.status] if matching.status else [str(status) for status in Status]
         rows = await database.fetch(_LIST_MATCHING, *bounds, sides, statuses)
-    return [_trade(row) for row in rows]
+    return [trade_of(row) for row in rows]
 
 
 async def list_overdue(
@@ -179,7 +179,7 @@ async def list_overdue(
     return [OverdueTrade(row["trade_id"], row["organization_id"], row["request_id"], row["created_at"]) for row in rows]
 
 
-def _trade(row: Record) -> Trade:
+def trade_of(row: Record) -> Trade:
     return Trade(
         trade_id=row["trade_id"],
         organization_id=row["organization_id"],
