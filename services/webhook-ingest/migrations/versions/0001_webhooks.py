@@ -67,6 +67,12 @@ CREATE INDEX webhooks_conflicts ON webhooks (webhook_id) WHERE refusal_reason <>
 CREATE INDEX webhooks_payin_event ON webhooks (payin_event_id) WHERE payin_event_id <> '';
 CREATE INDEX webhooks_transact ON webhooks (transact_id) WHERE transact_id <> '';
 CREATE INDEX webhooks_request ON webhooks (request_id);
+CREATE INDEX webhooks_reports ON webhooks
+    (((received_at AT TIME ZONE 'UTC')::date), transact_id COLLATE "C", webhook_id COLLATE "C")
+    WHERE transact_id <> '';
+CREATE INDEX webhooks_payins ON webhooks
+    (((received_at AT TIME ZONE 'UTC')::date), payin_event_id COLLATE "C", webhook_id COLLATE "C")
+    WHERE payin_event_id <> '';
 
 CREATE TABLE unprocessed_webhooks (
     webhook_id      text PRIMARY KEY,
@@ -85,18 +91,24 @@ COMMENT ON COLUMN unprocessed_webhooks.refused_count IS 'Tries that a colleague 
 CREATE INDEX unprocessed_webhooks_due ON unprocessed_webhooks (lane, next_attempt_at) WHERE given_up_at IS NULL;
 
 CREATE TABLE webhook_attempts (
-    webhook_id      text NOT NULL,
-    number          integer NOT NULL,
-    outcome         text NOT NULL CHECK (outcome IN ('processed', 'retry', 'exception')),
-    effect          text NOT NULL,
-    detail          text NOT NULL,
-    organization_id text NOT NULL,
-    request_id      text NOT NULL,
-    traceparent     text NOT NULL,
-    attempted_at    timestamptz NOT NULL,
-    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    webhook_id            text NOT NULL,
+    number                integer NOT NULL,
+    outcome               text NOT NULL CHECK (outcome IN ('processed', 'retry', 'exception')),
+    effect                text NOT NULL,
+    detail                text NOT NULL,
+    organization_id       text NOT NULL,
+    overnight_transact_id text NOT NULL DEFAULT '',
+    request_id            text NOT NULL,
+    traceparent           text NOT NULL,
+    attempted_at          timestamptz NOT NULL,
+    created_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (webhook_id, number)
 );
+COMMENT ON COLUMN webhook_attempts.overnight_transact_id IS
+    'The trade of a report whose processing ended on a later UTC date than that of its receipt; else empty.';
+CREATE INDEX webhook_attempts_overnight ON webhook_attempts
+    (((created_at AT TIME ZONE 'UTC')::date), overnight_transact_id COLLATE "C", webhook_id COLLATE "C")
+    WHERE overnight_transact_id <> '';
 COMMENT ON COLUMN webhook_attempts.request_id IS 'Who reserved the trade, once known; else who posted.';
 
 CREATE TABLE status_polls (

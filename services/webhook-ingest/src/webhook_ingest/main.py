@@ -13,11 +13,12 @@ from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.trade.v1 import trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
-from pools.webhook_ingest.v1 import settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
+from pools.webhook_ingest.v1 import report_facts_pb2_grpc, settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.trade import TradeClient
 from webhook_ingest.api.admin import WebhookAdminService
 from webhook_ingest.api.bodies import read_event
+from webhook_ingest.api.facts import ReportFactsService
 from webhook_ingest.api.http import application
 from webhook_ingest.api.settlement_status import SettlementStatusService
 from webhook_ingest.app.directory import SourceDirectory
@@ -58,6 +59,8 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     runtime.add_http(application(intake, settings.documentation_url), settings.webhook_listen, name="webhook")
     admin = WebhookAdminService(database, Sources(database, cipher, directory.forget), mode)
     runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
+    facts = ReportFactsService(database, mode)
+    runtime.rpc.add(report_facts_pb2_grpc.add_ReportFactsServiceServicer_to_server, facts)
     journeys = JourneyService("webhook-ingest", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))

@@ -30,14 +30,14 @@ _SCHEMES_OUT: Final = {
     Scheme.TIMED_HEX: webhook_ingest_pb2.SIGNATURE_SCHEME_TIMED_HEX,
     Scheme.HEX: webhook_ingest_pb2.SIGNATURE_SCHEME_HEX,
 }
-_STATES_OUT: Final = {
+STATES_OUT: Final = {
     State.RECEIVED: webhook_ingest_pb2.WEBHOOK_STATE_RECEIVED,
     State.PROCESSED: webhook_ingest_pb2.WEBHOOK_STATE_PROCESSED,
     State.EXCEPTION: webhook_ingest_pb2.WEBHOOK_STATE_EXCEPTION,
     State.REJECTED: webhook_ingest_pb2.WEBHOOK_STATE_REJECTED,
     State.CONFLICT: webhook_ingest_pb2.WEBHOOK_STATE_CONFLICT,
 }
-_STATES: Final = {value: state for state, value in _STATES_OUT.items()}
+_STATES: Final = {value: state for state, value in STATES_OUT.items()}
 
 
 class WebhookAdminService(webhook_ingest_pb2_grpc.WebhookAdminServiceServicer):
@@ -103,7 +103,7 @@ class WebhookAdminService(webhook_ingest_pb2_grpc.WebhookAdminServiceServicer):
             source=view.source,
             provider_event_id=view.provider_event_id,
             kind=view.kind,
-            state=_STATES_OUT[view.state],
+            state=STATES_OUT[view.state],
             signature_result=view.signature_result,
             body_sha256=view.body_sha256,
             receive_time=from_time(view.received_at),

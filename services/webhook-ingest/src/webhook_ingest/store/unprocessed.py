@@ -40,10 +40,13 @@ FROM claimed JOIN webhooks USING (webhook_id) ORDER BY received_at, webhook_id
 
 # Whether a webhook is given up is decided here, by the database's clock and count.
 _FINISH: Final = """
-WITH given AS (
+WITH clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now
+), given AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                         $8::text[], $9::boolean[], $10::float8[])
-    AS ending (webhook_id, number, outcome, effect, detail, organization_id, request_id, traceparent, refused, delay)
+                         $8::text[], $9::boolean[], $10::float8[], $14::text[], $15::timestamptz[])
+    AS ending (webhook_id, number, outcome, effect, detail, organization_id, request_id, traceparent, refused, delay,
+               transact_id, received_at)
 ), processed AS (
     DELETE FROM unprocessed_webhooks AS held USING given
     WHERE given.outcome = 'processed' AND held.webhook_id = given.webhook_id AND held.attempt_number = given.number
@@ -64,10 +67,14 @@ WITH given AS (
     SELECT * FROM processed UNION ALL SELECT * FROM kept
 )
 INSERT INTO webhook_attempts
-    (webhook_id, number, outcome, effect, detail, organization_id, request_id, traceparent, attempted_at)
-SELECT webhook_id, number, ended.outcome, effect, detail, organization_id, request_id, traceparent,
-       clock_timestamp() - make_interval(secs => $11)
-FROM given JOIN ended USING (webhook_id)
+    (webhook_id, number, outcome, effect, detail, organization_id, overnight_transact_id, request_id, traceparent,
+     attempted_at, created_at)
+SELECT webhook_id, number, ended.outcome, effect, detail, organization_id,
+       CASE WHEN ended.outcome <> 'retry'
+             AND (received_at AT TIME ZONE 'UTC')::date < (clock.now AT TIME ZONE 'UTC')::date
+            THEN transact_id ELSE '' END,
+       request_id, traceparent, clock.now - make_interval(secs => $11), clock.now
+FROM given JOIN ended USING (webhook_id) CROSS JOIN clock
 ON CONFLICT DO NOTHING
 RETURNING webhook_id, outcome
 """
@@ -131,6 +138,8 @@ async def finish(
         elapsed_seconds,
         retries.refusals_max,
         retries.age_seconds_max,
+        [finish.webhook.event.transact_id for finish in finishes],
+        [finish.webhook.received_at for finish in finishes],
     )
     return {row[0]: row[1] for row in rows}
 
