@@ -69,7 +69,7 @@ test-long: setup ## what takes longer than `make test` may
 	@$(BIN)/pytest -m long
 
 .PHONY: lint
-lint: setup ## ruff, mypy, import rules, buf: reads everything, runs nothing
+lint: setup ## ruff, mypy, import rules, migrations, buf: reads everything, runs nothing
 	@$(BIN)/python .ci/lint.py
 
 .PHONY: format

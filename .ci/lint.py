@@ -19,6 +19,7 @@ SIDE_BY_SIDE_MAX = 2
 # The slowest first, so that the others fill the time beside it.
 CHECKS: dict[str, list[str]] = {
     "mypy": [f"{BIN}/mypy", "--no-error-summary"],
+    "migrations": [sys.executable, ".ci/migrations.py"],
     "imports": [f"{BIN}/lint-imports", "--cache-dir", "build/import-linter"],
     "ruff": [f"{BIN}/ruff", "check", "--quiet", "."],
     "format": [f"{BIN}/ruff", "format", "--check", "--quiet", "."],

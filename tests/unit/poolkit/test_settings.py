@@ -5,7 +5,7 @@ import os
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
-from poolkit.settings import ServiceSettings, load
+from poolkit.settings import MigratorSettings, ServiceSettings, load
 
 PASSWORD = "hunter2-never-shown"
 DATABASE_URL = f"postgresql://quote_runtime:{PASSWORD}@127.0.0.1:5432/quote"
@@ -46,7 +46,6 @@ def test_what_is_set_is_read_and_the_rest_has_defaults(monkeypatch: pytest.Monke
     settings = load(SampleSettings)
     assert (settings.mode, settings.database_pool_size, str(settings.span_directory)) == ("test", 3, "/spans")
     assert settings.database_url.get_secret_value() == DATABASE_URL
-    assert settings.migrator_database_url is None
     assert settings.otlp_endpoint is None
     assert settings.grpc_listen == settings.health_listen == settings.metrics_listen == "127.0.0.1:0"
     assert settings.recovery_claim_seconds == 5.0
@@ -154,3 +153,26 @@ def test_validation_errors_that_slip_out_show_no_input(monkeypatch: pytest.Monke
     with pytest.raises(ValidationError) as refused:
         SampleSettings.model_validate({"mode": "test", "database_url": f"mysql://a:{PASSWORD}@b/c"})
     assert PASSWORD not in str(refused.value)
+
+
+def test_serving_is_refused_the_url_that_only_migrating_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POOLS_MIGRATOR_DATABASE_URL", DATABASE_URL)
+    (sentence,) = refusals(capsys)
+    assert sentence == "POOLS_MIGRATOR_DATABASE_URL is for `migrate` alone, and serving must not hold it; unset it."
+
+
+def test_migrating_needs_its_own_settings_only_and_lets_those_of_its_service_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("POOLS_MODE")
+    monkeypatch.delenv("POOLS_DATABASE_URL")
+    monkeypatch.setenv("POOLS_MIGRATOR_DATABASE_URL", DATABASE_URL)
+    assert load(MigratorSettings, besides=SampleSettings).lock_timeout_ms == 5000
+    monkeypatch.setenv("POOLS_KEY_PEPPER", "short")
+    assert load(MigratorSettings, besides=SampleSettings).runtime_role == ""
+    monkeypatch.setenv("POOLS_LOCK_TIMEOUT", "100")
+    with pytest.raises(SystemExit):
+        load(MigratorSettings, besides=SampleSettings)
+    assert "did you mean POOLS_LOCK_TIMEOUT_MS?" in capsys.readouterr().err

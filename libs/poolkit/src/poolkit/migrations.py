@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ import structlog
 from alembic import context as current_environment
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
@@ -26,6 +27,7 @@ from sqlalchemy.util import await_only
 from poolkit.connection_pool import plain_url
 from poolkit.database_errors import reraise
 from poolkit.errors import Unavailable
+from poolkit.schema import read_revisions
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
@@ -153,12 +155,22 @@ def _wait_for_turn(connection: Connection) -> None:
 def _run(connection: Connection, versions: Path, role: str) -> None:
     script = ScriptDirectory(str(versions.parent), version_locations=[str(versions)])
     config = Config(attributes={"runtime_role": role})
+    oldest_services = {revision.name: revision.oldest_service for revision in read_revisions(versions)}
 
     def revisions(current: Any, _context: MigrationContext) -> Any:
         return script._upgrade_revs("head", current)  # noqa: SLF001 - what `alembic upgrade` itself calls
 
+    def tell_services(
+        ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]
+    ) -> None:
+        """In the revision's own transaction: which services work on the schema it leaves, for them to read."""
+        oldest = oldest_services[str(step.up_revision_id)].replace("'", "''")
+        ctx.execute("ALTER TABLE alembic_version ADD COLUMN IF NOT EXISTS oldest_service text")
+        ctx.execute(f"UPDATE alembic_version SET oldest_service = '{oldest}'")  # noqa: S608 - our own file's word
+        ctx.execute(f"GRANT SELECT ON alembic_version TO {role}")
+
     with EnvironmentContext(config, script, fn=revisions, destination_rev="head") as environment:
-        environment.configure(connection=connection, transaction_per_migration=True)
+        environment.configure(connection=connection, transaction_per_migration=True, on_version_apply=tell_services)
         with environment.begin_transaction():
             environment.run_migrations()
     connection.commit()

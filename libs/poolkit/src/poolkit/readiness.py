@@ -48,6 +48,7 @@ class Readiness:
         answers = await asyncio.gather(*(_answer(self._checks[name]) for name in names))
         for name, ready in zip(names, answers, strict=True):
             self._note(name, ready)
+            await self._health.set_dependency(name, reached=self._failures[name] < FAILURES_MAX)
         serving = not self._draining and all(failures < FAILURES_MAX for failures in self._failures.values())
         if serving != self._health.serving:
             if serving:

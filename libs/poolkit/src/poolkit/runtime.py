@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import grpc
@@ -14,6 +15,7 @@ from poolkit.readiness import Check, Readiness
 from poolkit.rpc.channels import Channel, open_channel
 from poolkit.rpc.health import Health
 from poolkit.rpc.server import RpcServer
+from poolkit.schema import SchemaCheck
 from poolkit.settings import ServiceSettings
 from poolkit.supervision import Loops
 from poolkit.telemetry.metrics import start_metrics_server
@@ -68,7 +70,7 @@ class Server(Protocol):
 class Runtime(Generic[SettingsType]):
     """Given to a service's `build`, which hangs all the service is made of on it; nothing runs before it returns."""
 
-    def __init__(self, service: str, settings: SettingsType) -> None:
+    def __init__(self, service: str, settings: SettingsType, migrations: Path | None = None) -> None:
         self.service = service
         self.settings = settings
         self.mode: str = settings.mode
@@ -92,6 +94,9 @@ class Runtime(Generic[SettingsType]):
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._closes: list[Callable[[], Awaitable[None]]] = []
         self.readiness("database", self.database.is_ready)
+        self._schema = SchemaCheck(self.database, migrations) if migrations else None
+        if self._schema is not None:
+            self.readiness("schema", self._schema.is_usable)
 
     # What `build` calls.
 
@@ -169,6 +174,7 @@ class Runtime(Generic[SettingsType]):
         await self._health_server.start()
         metrics_port = start_metrics_server(self.settings.metrics_listen)
         await self._reach_database()
+        await self._await_schema()
         await build(self)
         servers: list[Server] = [*self._rpc_servers, *self._http_servers]
         for server in servers:
@@ -196,6 +202,12 @@ class Runtime(Generic[SettingsType]):
                 await asyncio.sleep(DATABASE_RETRY_SECONDS)
             else:
                 return
+
+    async def _await_schema(self) -> None:
+        """`build` works on the schema already; until that can be, health says that this is what is missing."""
+        while self._schema is not None and not await self._schema.is_usable():
+            await self.health.set_dependency("schema", reached=False)
+            await asyncio.sleep(DATABASE_RETRY_SECONDS)
 
     async def stop(self) -> None:
         """Says so, takes no more work, finishes what was accepted, lets go. Safe at any point of the start."""

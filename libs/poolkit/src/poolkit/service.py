@@ -15,7 +15,7 @@ import uvloop
 from poolkit import crashpoints
 from poolkit.logs import configure_logging
 from poolkit.runtime import Runtime
-from poolkit.settings import PREFIX, ServiceSettings, load
+from poolkit.settings import MigratorSettings, ServiceSettings, load, variable
 from poolkit.telemetry.tracing import configure_tracing, shutdown_tracing
 
 __all__ = ["Runtime", "main"]
@@ -34,15 +34,15 @@ def main(
 ) -> None:
     """Runs the service until SIGTERM or SIGINT, or migrates its database; exits 1 on failure, 2 on wrong usage."""
     command = _parser(service, settings_class).parse_args(arguments).command
+    if command == "migrate":
+        _migrate(service, load(MigratorSettings, besides=settings_class), migrations)
+        return
     settings = load(settings_class)
     configure_logging(service, settings.log_level, settings.log_format)
-    if command == "migrate":
-        _migrate(service, settings, migrations)
-        return
     crashpoints.arm(settings.crashpoint)
     configure_tracing(service, settings)
     try:
-        uvloop.run(_serve(service, settings, build))
+        uvloop.run(_serve(service, settings, build, migrations))
     except Exception as error:
         log.critical("service_failed", exc_info=error)
         sys.exit(1)
@@ -50,12 +50,14 @@ def main(
         shutdown_tracing()
 
 
-async def _serve(service: str, settings: S, build: Callable[[Runtime[S]], Awaitable[None]]) -> None:
+async def _serve(
+    service: str, settings: S, build: Callable[[Runtime[S]], Awaitable[None]], migrations: Path | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_leave, stop)
-    runtime = Runtime(service, settings)
+    runtime = Runtime(service, settings, migrations)
     starting = asyncio.create_task(runtime.start(build), name="start")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -77,16 +79,21 @@ def _stop_or_leave(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _migrate(service: str, settings: ServiceSettings, migrations: Path | None) -> None:
+def _migrate(service: str, settings: MigratorSettings, migrations: Path | None) -> None:
     # Imported here: a serving process must not pay for Alembic.
     from poolkit.migrations import migrate
 
-    if migrations is None or settings.migrator_database_url is None:
-        missing = "it has none" if migrations is None else f"{PREFIX}MIGRATOR_DATABASE_URL is not set"
-        print(f"{service} cannot migrate: {missing}.", file=sys.stderr)
+    configure_logging(service, settings.log_level, settings.log_format)
+    if migrations is None:
+        print(f"{service} has no schema to migrate.", file=sys.stderr)
         sys.exit(1)
     try:
-        migrate(settings.migrator_database_url.get_secret_value(), migrations)
+        migrate(
+            settings.migrator_database_url.get_secret_value(),
+            migrations,
+            settings.lock_timeout_ms,
+            role=settings.runtime_role,
+        )
     except Exception as error:
         log.critical("migration_failed", exc_info=error)
         sys.exit(1)
@@ -111,8 +118,10 @@ def _parser(service: str, settings_class: type[ServiceSettings]) -> argparse.Arg
 
 
 def _environment(settings_class: type[ServiceSettings]) -> str:
-    lines = ["environment:"]
-    for name, field in settings_class.model_fields.items():
-        need = "required" if field.is_required() else f"default {field.default!r}"
-        lines.append(f"  {PREFIX}{name.upper():<28} {field.description or ''} ({need})")
+    lines = []
+    for command, settings in (("serve", settings_class), ("migrate", MigratorSettings)):
+        lines.append(f"environment of `{command}`:")
+        for name, field in settings.model_fields.items():
+            need = "required" if field.is_required() else f"default {field.default!r}"
+            lines.append(f"  {variable(name):<34} {field.description or ''} ({need})")
     return "\n".join(lines)

@@ -50,9 +50,6 @@ class ServiceSettings(BaseSettings):
 
     mode: Literal["test", "live"] = Field(description="`test` or `live`; one deployment serves one mode")
     database_url: DatabaseUrl = Field(description="the postgresql:// URL of the service's runtime role")
-    migrator_database_url: DatabaseUrl | None = Field(
-        default=None, description="the postgresql:// URL of the service's migrator role; only `migrate` needs it"
-    )
     kafka_bootstrap: str = Field(
         default="127.0.0.1:9092", min_length=1, description="the broker's host:port, several with commas"
     )
@@ -83,12 +80,35 @@ class ServiceSettings(BaseSettings):
         return self
 
 
+class MigratorSettings(BaseSettings):
+    """All that `migrate` needs. It runs as a job of its own, and a serving process is refused the migrator's URL."""
+
+    model_config = ServiceSettings.model_config
+
+    migrator_database_url: DatabaseUrl = Field(description="the postgresql:// URL of the service's migrator role")
+    runtime_role: str = Field(
+        default="",
+        pattern=r"^([a-z_][a-z0-9_]{0,62})?$",
+        description="the role that is granted what serving uses; by default the migrator's with `_runtime` at its end",
+    )
+    lock_timeout_ms: int = Field(
+        default=5000, ge=10, le=60_000, description="milliseconds to wait for a lock before trying again, 10 to 60000"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="`debug`, `info`, `warning` or `error`"
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="`json` or `console`")
+
+
 SettingsClass = TypeVar("SettingsClass", bound=BaseSettings)
 
 
-def load(settings_class: type[SettingsClass]) -> SettingsClass:
-    """Read the environment, or say on stderr, one sentence each, what is wrong with it, and exit with status 2."""
-    refusals = _unknown_variables(settings_class)
+def load(settings_class: type[SettingsClass], besides: type[BaseSettings] | None = None) -> SettingsClass:
+    """Read the environment, or say on stderr, one sentence each, what is wrong with it, and exit with status 2.
+
+    What only `besides` knows may be set as well and is not looked at.
+    """
+    refusals = _unknown_variables(settings_class, besides)
     settings: SettingsClass | None = None
     try:
         settings = settings_class()
@@ -100,11 +120,16 @@ def load(settings_class: type[SettingsClass]) -> SettingsClass:
     return settings
 
 
-def _unknown_variables(settings_class: type[BaseSettings]) -> list[str]:
-    known = [_variable(name) for name in settings_class.model_fields]
+def _unknown_variables(settings_class: type[BaseSettings], besides: type[BaseSettings] | None) -> list[str]:
+    classes = [settings_class] if besides is None else [settings_class, besides]
+    known = [variable(name) for allowed in classes for name in allowed.model_fields]
+    for_migrate = {variable(name) for name in MigratorSettings.model_fields}
     refusals = []
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
+            if name.upper() in for_migrate:
+                refusals.append(f"{name} is for `migrate` alone, and serving must not hold it; unset it.")
+                continue
             near = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
             refusals.append(f"{name} is not a setting of this service, so it would be ignored; {hint}")
@@ -120,12 +145,13 @@ def _sentence(settings_class: type[BaseSettings], details: Any) -> str:
     field = settings_class.model_fields[name]
     what_to_do = f"set it to {field.description}." if field.description else "correct it."
     if details["type"] == "missing":
-        return f"{_variable(name)} is missing; {what_to_do}"
+        return f"{variable(name)} is missing; {what_to_do}"
     shown = "has a value" if _is_secret(field.annotation) else f"is {details['input']!r}"
-    return f"{_variable(name)} {shown} that cannot be used ({why[:1].lower()}{why[1:]}); {what_to_do}"
+    return f"{variable(name)} {shown} that cannot be used ({why[:1].lower()}{why[1:]}); {what_to_do}"
 
 
-def _variable(field_name: str) -> str:
+def variable(field_name: str) -> str:
+    """The name of the environment variable that sets a field."""
     return f"{PREFIX}{field_name.upper()}"
 
 

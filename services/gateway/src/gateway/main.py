@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 
 from gateway.api.admin_rpc import AdminService
 from gateway.api.edge import Edge
@@ -39,6 +38,7 @@ from gateway.store.request_log import insert_calls
 from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_TERMINAL
 from poolkit.rpc.journey import JourneyService
+from poolkit.schema import revisions_directory
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.gateway.v1 import admin_pb2_grpc, webhooks_pb2_grpc
@@ -48,7 +48,7 @@ from pools_contracts.quote import QuoteClient as QuoteStubs
 from pools_contracts.trade import TradeClient as TradeStubs
 from pools_contracts.webhook_ingest import WebhookIngestClient as WebhookIngestStubs
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+MIGRATIONS = revisions_directory(__file__)
 
 
 class Colleagues:

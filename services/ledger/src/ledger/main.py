@@ -1,7 +1,6 @@
 """Owns the wiring of the ledger service: what it is made of, and what calls what."""
 
 from functools import partial
-from pathlib import Path
 
 from ledger.api.admin_service import LedgerAdminService
 from ledger.api.decode import decoder
@@ -14,11 +13,12 @@ from ledger.app.place_holds import PlaceHolds
 from ledger.settings import LedgerSettings
 from poolkit.inbox import EventConsumer
 from poolkit.rpc.journey import JourneyService
+from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
 from pools.ledger.v1 import ledger_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+MIGRATIONS = revisions_directory(__file__)
 
 
 async def build(runtime: Runtime[LedgerSettings]) -> None:

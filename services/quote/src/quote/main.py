@@ -1,7 +1,6 @@
 """Owns the wiring of the quote service: what it is made of, and what calls what."""
 
 from functools import partial
-from pathlib import Path
 
 from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_TERMINAL
@@ -9,6 +8,7 @@ from poolkit.leases import Lease
 from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
+from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
 from pools.quote.v1 import quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
@@ -22,7 +22,7 @@ from quote.outbound.events import TreasuryEvents
 from quote.settings import QuoteSettings
 from quote.store import journey
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+MIGRATIONS = revisions_directory(__file__)
 
 
 async def build(runtime: Runtime[QuoteSettings]) -> None:

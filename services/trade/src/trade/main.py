@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from poolkit.leases import Lease
 from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
+from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
 from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_facts_pb2_grpc, trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
@@ -29,7 +29,7 @@ from trade.outbound.views import trade_message
 from trade.settings import TradeSettings
 from trade.store import journey
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+MIGRATIONS = revisions_directory(__file__)
 LEASE_SECONDS = 2.0
 """How long a replica that died without a word keeps relay and recovery waiting, at most."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from poolkit.leases import Lease
 from poolkit.relay import Relay
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
+from poolkit.schema import revisions_directory
 from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.trade.v1 import trade_pb2_grpc
@@ -41,7 +41,7 @@ from webhook_ingest.settings import WebhookIngestSettings
 from webhook_ingest.store import journey
 from webhook_ingest.store.webhooks import PAYIN_LANE, REPORT_LANE
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+MIGRATIONS = revisions_directory(__file__)
 LEASE_SECONDS = 2.0
 """How long a replica that died without a word keeps the relay waiting, at most."""
 

@@ -1,4 +1,8 @@
-"""What a process answers to `grpc.health.v1`: `""` and each service tell readiness, `liveness` that it is alive."""
+"""What a process answers to `grpc.health.v1`: `""` and each service tell readiness, `liveness` that it is alive.
+
+What readiness stands on is told by name as well (`database`, `schema`, `broker`, …), so that one question finds what
+is missing.
+"""
 
 from collections.abc import Iterable
 
@@ -30,3 +34,7 @@ class Health:
         self.serving = serving
         for name in self._names:
             await self.servicer.set(name, _SERVING if serving else _NOT_SERVING)
+
+    async def set_dependency(self, name: str, *, reached: bool) -> None:
+        """Whether one of the things that it needs is there."""
+        await self.servicer.set(name, _SERVING if reached else _NOT_SERVING)
