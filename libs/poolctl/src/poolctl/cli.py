@@ -24,6 +24,7 @@ COMMANDS = {
     "journey": "poolctl.commands.journey",
     "trace": "poolctl.commands.trace",
     "deliveries": "poolctl.commands.deliveries",
+    "close": "poolctl.commands.close",
     "load": "poolctl.commands.load",
 }
 

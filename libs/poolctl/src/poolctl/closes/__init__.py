@@ -1,0 +1,1 @@
+"""What finance gets of a daily close: one JSON document, one CSV table, or one page to read and print."""
