@@ -180,8 +180,11 @@ async def test_the_journey_of_any_id_of_a_trade_is_one_story(
         return ended.document if services == SERVICES else None
 
     journey = await eventually(whole, "every service tells of the trade")
-    assert set(journey) == {"id", "record", "records", "traceIds", "missingServices"}
-    assert journey["missingServices"] == []
+    assert set(journey) == {
+        "id", "record", "records", "awaited", "journeys", "nextPageToken", "traceIds", "missingServices",
+        "truncatedServices",
+    }  # fmt: skip
+    assert journey["missingServices"] == journey["truncatedServices"] == journey["journeys"] == []
     assert journey["record"] == {
         "product_area": journey["record"]["product_area"],
         "partner_reference": reference,

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from poolkit.errors import InvalidRequest, NotFound
-from poolkit.ids import event_id
+from poolkit.ids import event_id, new_id
 from pools.gateway.v1 import admin_pb2
 from pools.types.v1 import journey_pb2
 from tests.integration.gateway.calls import Caller
@@ -128,8 +128,10 @@ async def test_one_partners_reference_does_not_lead_into_anothers_trades(house: 
         trades.append((await caller.transact(quoted.body["quoteId"], "the same key")).body["transactId"])
     found = await find(house.gateway, trades[0])
     assert {record.ids["trade"] for record in found.records if "trade" in record.ids} == {trades[0]}
-    both = await find(house.gateway, "order 1 of many")
-    assert {record.ids["trade"] for record in both.records if "trade" in record.ids} == set(trades)
+    for repeated in ("order 1 of many", "the same key"):
+        both = await find(house.gateway, repeated)
+        assert [summary.record.transact_id for summary in both.journeys] == trades[::-1], repeated
+        assert not both.records
 
 
 async def test_an_owner_that_is_down_is_named_and_the_rest_is_told(
@@ -150,7 +152,7 @@ async def test_an_owner_that_is_down_is_named_and_the_rest_is_told(
 
 async def test_an_id_that_nobody_knows_is_not_found(house: House) -> None:
     with pytest.raises(NotFound):
-        await find(house.gateway, "pt_test_nobody")
+        await find(house.gateway, new_id("pt", "test"))
 
 
 async def test_what_is_no_question_is_refused(alone: RunningGateway) -> None:

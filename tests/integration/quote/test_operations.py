@@ -124,10 +124,10 @@ async def test_journey_finds_a_quote_s_whole_story_by_any_of_its_ids(desk: Desk,
         told = [(record.kind, record.facts.get("status", "")) for record in found.records]
         assert told == [
             ("quote", "active"),
-            ("quote", "consumed"),
-            ("quote", "given_back"),
-            ("quote", "consumed"),
-            ("quote", "refused"),
+            ("consumption", "consumed"),
+            ("consumption", "given_back"),
+            ("consumption", "consumed"),
+            ("consumption", "refused"),
             ("event", ""),
         ], wanted
     assert {record.service for record in found.records} == {"quote"}

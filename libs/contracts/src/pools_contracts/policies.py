@@ -123,7 +123,9 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         "pools.ledger.v1.CloseService": ServicePolicy(
             deadline_seconds=900.0, repeatable=("RunClose", "GetClose", "ListCloses", "StreamCloseExceptions")
         ),
-        "pools.types.v1.JourneyService": ServicePolicy(deadline_seconds=3.0, repeatable=("FindRecords",)),
+        "pools.types.v1.JourneyService": ServicePolicy(
+            deadline_seconds=3.0, repeatable=("FindRecords", "ListJourneys")
+        ),
         # A stream has no deadline unless its caller gives one: a day's events take as long as they are many.
         "pools.types.v1.OutboxService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("GetOutboxWatermark", "StreamEvents")

@@ -1,4 +1,4 @@
-"""Owns how a journey is shown: its product record, then one line for each thing that happened, with time passed."""
+"""Owns how a journey is shown: its product record, one line for each thing that happened, and what is still awaited."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,57 @@ def journey_view(document: dict[str, Any]) -> "RenderableType":
     from rich.text import Text
 
     parts: list[RenderableType] = []
-    if document["record"]:
-        parts += [_record_view(document["record"]), Text()]
-    parts.append(_happenings(document["records"]))
+    if document["journeys"]:
+        parts.append(_list_view(document))
+    else:
+        if document["record"]:
+            parts += [_record_view(document["record"]), Text()]
+        parts.append(_happenings(document["records"]))
+    parts += [_awaited_line(one) for one in document["awaited"]]
+    if document["truncatedServices"]:
+        names = ", ".join(document["truncatedServices"])
+        parts.append(Text(f"Cut off: {names} has more of it; the oldest thousand are told.", style="yellow"))
     if document["missingServices"]:
         names = ", ".join(document["missingServices"])
         parts.append(Text(f"Not complete: {names} did not answer.", style="red"))
     if document["traceIds"]:
         parts.append(Text(f"traces  {' '.join(document['traceIds'])}", style="dim", overflow="fold"))
     return Group(*parts)
+
+
+def _list_view(document: dict[str, Any]) -> "RenderableType":
+    """The journeys that carry one id; each can be asked for by its trade, else by its quote."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("made", "id", "status", "amount", "key", "organization"):
+        grid.add_column(name, no_wrap=name in {"made", "id"})
+    for one in document["journeys"]:
+        record = one["record"]
+        grid.add_row(
+            Text((one["createdAt"] or "")[:19].replace("T", " "), style="dim"),
+            Text(record["transact_id"] or record["quote_id"]),
+            Text(record["status"]),
+            Text(f"{one['fiat']} for {one['crypto']}" if one["fiat"] else ""),
+            Text(record["product_area"]),
+            Text(one["organizationId"], style="dim"),
+        )
+    head = Text(
+        f"{len(document['journeys'])} journeys carry {document['id']!r}, newest first; ask for one by its id.\n"
+    )
+    parts: list[RenderableType] = [head, grid]
+    if document["nextPageToken"]:
+        parts.append(Text(f"Older ones: --page-token {document['nextPageToken']}", style="dim", overflow="fold"))
+    return Group(*parts)
+
+
+def _awaited_line(awaited: dict[str, Any]) -> "RenderableType":
+    from rich.text import Text
+
+    due = f", due {awaited['due'][:19]}Z" if awaited["due"] else ""
+    return Text(f"awaits  {awaited['what']}, since {awaited['since'][:19]}Z{due}", style="yellow", overflow="fold")
 
 
 def _record_view(record: dict[str, Any]) -> "RenderableType":

@@ -1,4 +1,4 @@
-"""Organizations, entitlements and keys; webhook endpoints, deliveries and their attempts; the request log."""
+"""Organizations, entitlements, keys; webhook endpoints, deliveries, attempts; the request log; accesses of support."""
 
 from alembic import op
 
@@ -179,15 +179,46 @@ CREATE INDEX request_log_client_reference ON request_log (client_reference) WHER
 CREATE INDEX request_log_security_events ON request_log (created_at) WHERE outcome = 'secret_key_in_browser';
 """
 
+_SUPPORT = """
+CREATE TABLE support_accesses (
+    access_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    caller           text NOT NULL,
+    asked_by         text NOT NULL,
+    searched_id      text NOT NULL,
+    outcome          text NOT NULL CHECK (outcome IN ('found', 'listed', 'not_found', 'nobody_answered', 'other_mode',
+                                                      'mistyped', 'not_searchable', 'secret')),
+    missing_services text[] NOT NULL,
+    request_id       text NOT NULL,
+    traceparent      text NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE support_accesses IS 'Who searched for which id. Nothing is told before its row is committed.';
+COMMENT ON COLUMN support_accesses.caller IS 'The calling service: its certificate''s name, else what it calls itself.';
+COMMENT ON COLUMN support_accesses.asked_by IS 'The person, as the caller says; empty where it asked for itself.';
+COMMENT ON COLUMN support_accesses.searched_id IS 'As asked for; of a key or secret no more than its prefix.';
+CREATE INDEX support_accesses_searched_id ON support_accesses (searched_id);
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, lower(TG_OP)
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON support_accesses
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- ALWAYS: also for a session that replays as a replica.
+ALTER TABLE support_accesses ENABLE ALWAYS TRIGGER append_only;
+"""
+
 
 def upgrade() -> None:
     op.execute(_ACCESS)
     op.execute(_WEBHOOKS)
     op.execute(_REQUEST_LOG)
+    op.execute(_SUPPORT)
     role = runtime_role()
     op.execute(f"""
         GRANT SELECT, INSERT ON organizations, webhook_endpoints, webhook_secrets, terminal_events, delivery_attempts,
-                                request_log TO {role};
+                                request_log, support_accesses TO {role};
         GRANT SELECT, INSERT, UPDATE ON entitlements TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON notional_caps TO {role};
         GRANT SELECT, INSERT, UPDATE (revoked_at, expires_at) ON api_keys TO {role};

@@ -22,8 +22,10 @@ from gateway.app.deliveries import DeliverySender, receive_terminal_events
 from gateway.app.journey import Owner
 from gateway.app.keys import Keys
 from gateway.app.partner import PartnerOperations
+from gateway.app.product_record import RecordReader
 from gateway.app.rate_limits import RateLimits
 from gateway.app.request_log import RequestLog
+from gateway.app.support import SupportSearch
 from gateway.app.webhook_desk import WebhookDesk
 from gateway.outbound.journey import OwnRecords, RemoteOwner
 from gateway.outbound.ledger import LedgerClient
@@ -35,6 +37,7 @@ from gateway.settings import GatewaySettings
 from gateway.store import journey
 from gateway.store.access import CHANGED_CHANNEL, look_up_key
 from gateway.store.request_log import insert_calls
+from gateway.store.support_accesses import insert_access
 from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_TERMINAL
 from poolkit.rpc.journey import JourneyService
@@ -66,10 +69,10 @@ class Colleagues:
         self.settlements = SettlementsClient(webhook_ingest.settlement_status, waiting_max=waiting_max)
         self.ledger = LedgerClient(ledger.ledger, waiting_max=waiting_max)
         self.own_journeys = JourneyService("gateway", functools.partial(journey.find, runtime.database))
+        self.listers = [RemoteOwner("quote", quote.journey), RemoteOwner("trade", trade.journey)]
         self.owners: list[Owner] = [
             OwnRecords("gateway", self.own_journeys.records),
-            RemoteOwner("quote", quote.journey),
-            RemoteOwner("trade", trade.journey),
+            *self.listers,
             RemoteOwner("webhook-ingest", webhook_ingest.journey),
             RemoteOwner("ledger", ledger.journey),
         ]
@@ -140,10 +143,18 @@ def build_internal_api(runtime: Runtime[GatewaySettings], colleagues: Colleagues
         keys=keys,
         allow_private_endpoints=settings.allow_private_endpoints,
     )
-    support = SupportService(colleagues.owners, quotes=colleagues.quotes, trades=colleagues.trades, mode=mode)
+    search = SupportSearch(
+        colleagues.owners,
+        colleagues.listers,
+        RecordReader(
+            colleagues.quotes, colleagues.trades, functools.partial(journey.find_quoted_and_accepted, database)
+        ),
+        functools.partial(insert_access, database),
+        mode=mode,
+    )
     runtime.rpc.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminService(administration, keys, desk, mode))
     runtime.rpc.add(webhooks_pb2_grpc.add_WebhookServiceServicer_to_server, WebhookService(desk))
-    runtime.rpc.add(admin_pb2_grpc.add_SupportServiceServicer_to_server, support)
+    runtime.rpc.add(admin_pb2_grpc.add_SupportServiceServicer_to_server, SupportService(search))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, colleagues.own_journeys)
 
 

@@ -77,7 +77,7 @@ CREATE TABLE quotes (
 );
 COMMENT ON TABLE quotes IS 'Firm quotes with their locked terms: written once, never changed, as the rights below say.';
 CREATE INDEX quotes_request ON quotes (request_id);
-CREATE INDEX quotes_client_reference ON quotes (client_reference) WHERE client_reference <> '';
+CREATE INDEX quotes_client_reference ON quotes (client_reference, quote_id) WHERE client_reference <> '';
 
 CREATE TABLE quote_holds (
     quote_id        text PRIMARY KEY,

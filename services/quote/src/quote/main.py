@@ -35,7 +35,7 @@ async def build(runtime: Runtime[QuoteSettings]) -> None:
     runtime.on_drain(maker.drain)
     runtime.rpc.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, QuoteService(database, maker, mode))
     runtime.rpc.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
-    journeys = JourneyService("quote", partial(journey.find, database))
+    journeys = JourneyService("quote", partial(journey.find, database), partial(journey.list_journeys, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
 

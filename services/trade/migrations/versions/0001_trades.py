@@ -75,7 +75,7 @@ CREATE INDEX trades_matching ON trades (organization_id, side, status, created_a
 CREATE INDEX trades_reserved ON trades (created_at, trade_id) WHERE status = 'reserved';
 CREATE INDEX trades_quote ON trades (quote_id);
 CREATE INDEX trades_request ON trades (request_id);
-CREATE INDEX trades_client_reference ON trades (client_reference) WHERE client_reference <> '';
+CREATE INDEX trades_client_reference ON trades (client_reference, quote_id) WHERE client_reference <> '';
 
 CREATE TABLE transitions (
     trade_id               text NOT NULL,

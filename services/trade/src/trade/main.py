@@ -55,7 +55,7 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     runtime.rpc.add(deposit_addresses_pb2_grpc.add_DepositAddressServiceServicer_to_server, deposits)
     facts = TradeFactsService(database, fact_message, mode)
     runtime.rpc.add(trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server, facts)
-    journeys = JourneyService("trade", partial(journey.find, database))
+    journeys = JourneyService("trade", partial(journey.find, database), partial(journey.list_journeys, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
     runtime.on_drain(transact.drain)

@@ -109,13 +109,37 @@ def webhook_endpoint(row: webhooks_pb2.WebhookEndpoint) -> Document:
 
 
 def journey(identifier: str, answer: admin_pb2.FindJourneyResponse) -> Document:
-    """Everything that happened to an id, in time order."""
+    """Everything that happened to an id, in time order; or the journeys that carry it, newest first."""
     return {
         "id": identifier,
         "record": _product_record(answer.record) if answer.HasField("record") else None,
         "records": [_journey_record(row) for row in answer.records],
+        "awaited": [_awaited(row) for row in answer.awaited],
+        "journeys": [_journey_summary(row) for row in answer.journeys],
+        "nextPageToken": answer.next_page_token or None,
         "traceIds": list(answer.trace_ids),
         "missingServices": list(answer.missing_services),
+        "truncatedServices": list(answer.truncated_services),
+    }
+
+
+def _awaited(row: types_pb2.Awaited) -> Document:
+    return {
+        "what": row.what,
+        "since": time_text(row.since_time),
+        "due": time_text(row.due_time),
+        "service": row.service,
+        "id": row.record_id,
+    }
+
+
+def _journey_summary(row: admin_pb2.JourneySummary) -> Document:
+    return {
+        "organizationId": row.organization_id,
+        "createdAt": time_text(row.create_time),
+        "fiat": f"{row.fiat.amount} {row.fiat.currency}".strip(),
+        "crypto": f"{row.crypto.amount} {row.crypto.currency}".strip(),
+        "record": _product_record(row.record),
     }
 
 
@@ -125,6 +149,7 @@ def _journey_record(row: types_pb2.JourneyRecord) -> Document:
         "service": row.service,
         "kind": row.kind,
         "id": row.record_id,
+        "state": row.entered_state or None,
         "summary": row.summary,
         "ids": dict(row.ids),
         "facts": dict(row.facts),

@@ -1,67 +1,125 @@
-"""The way in for support: the whole journey of an id, across all services."""
+"""The way in for support: the whole journey of an id, or the journeys that carry it, across all services."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import base64
+import binascii
 from typing import Final
 
-import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.app.journey import Owner, find_journey
-from gateway.app.ports import Quotes, Trades
-from gateway.app.product_record import ProductRecord, product_record
-from poolkit.context import CallContext, current_request_id
+from gateway.app.journey_list import JourneyPage, JourneySummary
+from gateway.app.product_record import ProductRecord
+from gateway.app.support import Question, SupportSearch, ToldJourney
+from gateway.domain.journey_ids import is_minted
+from gateway.domain.records import Amount, Moment
 from poolkit.errors import InvalidRequest
 from poolkit.rpc.types import Context
-from poolkit.telemetry.tracing import current_traceparent
 from pools.gateway.v1 import admin_pb2, admin_pb2_grpc
 from pools.types.v1 import types_pb2
 
-log = structlog.get_logger(__name__)
-
 ID_LENGTH_MAX: Final = 255
-READ_SECONDS_MAX: Final = 2.0
+ASKED_BY_LENGTH_MAX: Final = 128
+PAGE_SIZE: Final = 20
+PAGE_SIZE_MAX: Final = 100
 
 
 class SupportService(admin_pb2_grpc.SupportServiceServicer):
-    """Tells the whole journey of an id."""
+    """Tells the journey of an id."""
 
-    def __init__(self, owners: Sequence[Owner], *, quotes: Quotes, trades: Trades, mode: str) -> None:
-        self._owners = owners
-        self._quotes = quotes
-        self._trades = trades
-        self._mode = mode
+    def __init__(self, search: SupportSearch) -> None:
+        self._search = search
 
     async def FindJourney(  # noqa: N802 - the RPC's name
         self, request: admin_pb2.FindJourneyRequest, context: Context
     ) -> admin_pb2.FindJourneyResponse:
-        """A read across all owners; access to it is logged."""
-        if not 1 <= len(request.id) <= ID_LENGTH_MAX or "\x00" in request.id:
-            raise InvalidRequest(f"name an id of 1 to {ID_LENGTH_MAX} characters.", field="id")
-        log.info("journey_asked", id=request.id, caller=_caller(context))
-        found = await find_journey(self._owners, request.id)
-        record = await product_record(found, quotes=self._quotes, trades=self._trades, new_context=self._new_context)
-        return admin_pb2.FindJourneyResponse(
-            records=[record for record in found.records if isinstance(record, types_pb2.JourneyRecord)],
-            missing_services=found.missing_services,
-            trace_ids=found.trace_ids,
-            record=_product_record(record) if record is not None else None,
-        )
+        """A read across all owners; who asks is kept."""
+        told = await self._search(_question(request, context))
+        return _page(told) if isinstance(told, JourneyPage) else _whole(told)
 
-    def _new_context(self, organization_id: str) -> CallContext:
-        return CallContext(
-            current_request_id.get(),
-            organization_id,
-            self._mode,
-            current_traceparent(),
-            time.time() + READ_SECONDS_MAX,
-        )
+
+def _question(request: admin_pb2.FindJourneyRequest, context: Context) -> Question:
+    if not 1 <= len(request.id) <= ID_LENGTH_MAX or "\x00" in request.id:
+        raise InvalidRequest(f"name an id of 1 to {ID_LENGTH_MAX} characters.", field="id")
+    if len(request.asked_by) > ASKED_BY_LENGTH_MAX or (request.asked_by and not request.asked_by.isprintable()):
+        raise InvalidRequest(f"it is a name of up to {ASKED_BY_LENGTH_MAX} printable characters.", field="asked_by")
+    if not 0 <= request.page_size <= PAGE_SIZE_MAX:
+        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}.", field="page_size")
+    return Question(
+        id=request.id,
+        caller=_caller(context),
+        asked_by=request.asked_by,
+        page_size=request.page_size or PAGE_SIZE,
+        before_quote_id=_quote_id_of(request.page_token),
+    )
 
 
 def _caller(context: Context) -> str:
+    """The name in the caller's certificate, else what it calls itself."""
+    for certified in context.auth_context().get("x509_common_name", ()):
+        return str(certified, errors="replace")
     agents = [str(value) for key, value in context.invocation_metadata() or () if key == "user-agent"]
-    return agents[0] if agents else ""
+    return agents[0].partition(" grpc-")[0] if agents else ""
+
+
+def _quote_id_of(page_token: str) -> str:
+    """Where the page before ended."""
+    if not page_token:
+        return ""
+    try:
+        quote_id = base64.urlsafe_b64decode(page_token.encode()).decode()
+    except (binascii.Error, UnicodeError):
+        quote_id = ""
+    if not (quote_id.startswith("pq_") and is_minted(quote_id)):
+        raise InvalidRequest("it is none that a page before this one gave.", field="page_token")
+    return quote_id
+
+
+def _whole(told: ToldJourney) -> admin_pb2.FindJourneyResponse:
+    journey = told.journey
+    return admin_pb2.FindJourneyResponse(
+        records=[record for record in journey.records if isinstance(record, types_pb2.JourneyRecord)],
+        missing_services=journey.missing_services,
+        truncated_services=journey.truncated_services,
+        trace_ids=journey.trace_ids,
+        record=_product_record(told.record) if told.record is not None else None,
+        awaited=[
+            types_pb2.Awaited(
+                what=line.what,
+                since_time=_time(line.since_time),
+                due_time=_time(line.due_time),
+                service=line.service,
+                record_id=line.record_id,
+            )
+            for line in told.awaited
+        ],
+    )
+
+
+def _page(page: JourneyPage) -> admin_pb2.FindJourneyResponse:
+    return admin_pb2.FindJourneyResponse(
+        journeys=[_summary(summary) for summary in page.summaries],
+        missing_services=page.missing_services,
+        next_page_token=base64.urlsafe_b64encode(page.next_quote_id.encode()).decode(),
+    )
+
+
+def _summary(summary: JourneySummary) -> admin_pb2.JourneySummary:
+    return admin_pb2.JourneySummary(
+        organization_id=summary.organization_id,
+        create_time=_time(summary.create_time),
+        fiat=_money(summary.fiat),
+        crypto=_money(summary.crypto),
+        record=_product_record(summary.record),
+    )
+
+
+def _time(moment: Moment | None) -> Timestamp | None:
+    return Timestamp(seconds=moment.seconds, nanos=moment.nanos) if moment is not None else None
+
+
+def _money(amount: Amount | None) -> types_pb2.Money | None:
+    return types_pb2.Money(amount=amount.amount, currency=amount.currency) if amount is not None else None
 
 
 def _product_record(record: ProductRecord) -> admin_pb2.ProductRecord:

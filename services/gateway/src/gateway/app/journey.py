@@ -7,27 +7,47 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
 from gateway.domain.records import Moment
-from poolkit.errors import DomainError, NotFound
+from poolkit.errors import DeadlineExceeded, DomainError
+from poolkit.rpc.deadlines import deadline, shortened
 
 log = structlog.get_logger(__name__)
 
 ROUNDS_MAX: Final = 3
 IDS_MAX: Final = 100
 """The most ids that one question names."""
+ANSWER_SECONDS_MAX: Final = 1.5
+"""How long one owner may take to answer one question."""
 
-LEADING: Final = frozenset(
-    {"trade", "quote", "event", "webhook", "delivery", "ledger_transaction", "hold", "entry", "provider_event"}
-)
-"""Kinds of ids that lead on. Organizations lead everywhere; client references and keys are partners', and repeat."""
+LEADING: Final = frozenset({"trade", "quote", "event", "webhook", "delivery", "ledger_transaction", "hold", "entry"})
+"""Kinds of ids that lead on. Organizations lead everywhere; client references, keys and providers' ids repeat."""
 
 _MINTED_REQUEST = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
+
+T = TypeVar("T")
+
+
+class AwaitedStep(Protocol):
+    """Something that is still to come."""
+
+    @property
+    def what(self) -> str:
+        """One line for people."""
+
+    @property
+    def since_time(self) -> Moment:
+        """Since when."""
+
+    @property
+    def due_time(self) -> Moment:
+        """When it is expected; both zero where nobody knows."""
 
 
 class JourneyRecord(Protocol):
@@ -46,6 +66,10 @@ class JourneyRecord(Protocol):
         """The row's own id."""
 
     @property
+    def entered_state(self) -> str:
+        """Which of the row's states the line tells of; empty where the row has one line."""
+
+    @property
     def ids(self) -> Mapping[str, str]:
         """Ids that lead on, by name."""
 
@@ -61,6 +85,22 @@ class JourneyRecord(Protocol):
     def record_time(self) -> Moment:
         """When it happened, by the owner's database clock."""
 
+    @property
+    def awaited(self) -> AwaitedStep:
+        """What the row waits for; its `what` is empty where it waits for nothing."""
+
+
+class Found(Protocol):
+    """What an owner answers."""
+
+    @property
+    def records(self) -> Sequence[JourneyRecord]:
+        """Oldest first."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it has more."""
+
 
 class Owner(Protocol):
     """A service that keeps records."""
@@ -69,60 +109,79 @@ class Owner(Protocol):
     def service(self) -> str:
         """Its name."""
 
-    async def find_records(self, ids: Sequence[str]) -> Sequence[JourneyRecord]:
+    async def find_records(self, ids: Sequence[str]) -> Found:
         """Its records that carry any of the ids. Raises Unavailable, DeadlineExceeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What was found."""
+    """What was found; without records where nobody who answered knows the id."""
 
     records: Sequence[JourneyRecord]
     """In time order."""
     missing_services: Sequence[str]
     """Owners that did not answer every question."""
+    truncated_services: Sequence[str]
+    """Owners that have more records."""
     trace_ids: Sequence[str]
     """In the order they appear, each once."""
 
 
 @dataclass(slots=True)
 class _Search:
-    records: dict[tuple[str, str, str], JourneyRecord] = field(default_factory=dict)
+    until: float
+    records: dict[tuple[str, ...], JourneyRecord] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    truncated: set[str] = field(default_factory=set)
 
 
-async def find_journey(owners: Sequence[Owner], id: str) -> Journey:  # noqa: A002 - the contract's own name
-    """Asks every owner, then for what the answers lead to, at most three times. Raises NotFound.
+async def find_journey(owners: Sequence[Owner], ids: Sequence[str], *, until: float) -> Journey:
+    """Asks every owner, then for what the answers lead to, at most three times and until that moment, in Unix seconds.
 
-    An owner that does not answer is named and the rest told; only when all have answered is an id unknown.
+    An owner that does not answer is named, not asked again, and the rest told.
     """
-    search = _Search()
-    wanted = [id]
+    search = _Search(until)
+    wanted = list(ids)
     for _ in range(ROUNDS_MAX):
         await _ask(owners, wanted, search)
         wanted = _led_to(search)
         if not wanted:
             break
-    if not search.records and not search.missing:
-        raise NotFound("journey")
     records = sorted(search.records.values(), key=_moment)
     traces = dict.fromkeys(record.traceparent[3:35] for record in records if len(record.traceparent) == 55)
-    return Journey(records, sorted(search.missing), list(traces))
+    return Journey(records, sorted(search.missing), sorted(search.truncated), list(traces))
+
+
+async def answer_of(question: Callable[[], Awaitable[T]], *, until: float) -> T:
+    """What an owner answers within its time, which ends `until` at the latest. Raises DeadlineExceeded, Unavailable."""
+    seconds = min(shortened(ANSWER_SECONDS_MAX), max(0.0, until - time.time()))
+    try:
+        async with asyncio.timeout(seconds):
+            with deadline(seconds):
+                return await question()
+    except TimeoutError as error:
+        raise DeadlineExceeded from error
 
 
 async def _ask(owners: Sequence[Owner], ids: Sequence[str], search: _Search) -> None:
     search.asked.update(ids)
-    answers = await asyncio.gather(*(owner.find_records(ids) for owner in owners), return_exceptions=True)
-    for owner, answer in zip(owners, answers, strict=True):
+    asked = [owner for owner in owners if owner.service not in search.missing]
+    answers = await asyncio.gather(
+        *(answer_of(lambda owner=owner: owner.find_records(ids), until=search.until) for owner in asked),  # type: ignore[misc]
+        return_exceptions=True,
+    )
+    for owner, answer in zip(asked, answers, strict=True):
         if isinstance(answer, BaseException):
             if not isinstance(answer, DomainError):
                 raise answer
             log.warning("journey_owner_missing", owner=owner.service, reason=answer.code)
             search.missing.add(owner.service)
             continue
-        for record in answer:
-            search.records[record.service, record.kind, record.record_id] = record
+        if answer.truncated:
+            search.truncated.add(owner.service)
+        for record in answer.records:
+            search.records[record.service, record.kind, record.record_id, record.entered_state] = record
 
 
 def _moment(record: JourneyRecord) -> tuple[int, int]:

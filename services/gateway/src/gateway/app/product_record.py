@@ -5,14 +5,16 @@ Source: contract section 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from gateway.app.journey import Journey, JourneyRecord
 from gateway.app.ports import Quotes, Trades
+from gateway.domain.records import QuoteRecord, TradeRecord
 from gateway.domain.views import QUOTE_STATUSES, RECONCILIATION_STATES, TRADE_STATUSES
+from gateway.store.journey import CallOnRecord
 from poolkit.context import CallContext
 from poolkit.errors import DomainError
 
@@ -36,32 +38,41 @@ class ProductRecord:
     reconciliation_state: str
 
 
-async def product_record(
-    journey: Journey, *, quotes: Quotes, trades: Trades, new_context: NewContext
-) -> ProductRecord | None:
+@dataclass(frozen=True, slots=True)
+class RecordReader:
+    """The owners that a record is told from."""
+
+    quotes: Quotes
+    trades: Trades
+    quoted_and_accepted: Callable[[Sequence[str]], Awaitable[Mapping[tuple[str, str], CallOnRecord]]]
+    """By operation (`create_quote`, `transact`) and quote id, the first call that succeeded. Raises Unavailable."""
+
+
+_NO_CALL = CallOnRecord("", "")
+
+
+async def product_record(journey: Journey, reader: RecordReader, new_context: NewContext) -> ProductRecord | None:
     """The record of the journey's newest trade, else of its newest quote; None where it has neither, or its owner is
     out of reach."""
+    trade, quote = _newest(journey, "trade", "transition"), _newest(journey, "quote", "quote")
+    found = trade or quote
+    if found is None:
+        return None
+    quote_id, context = found.ids["quote"], new_context(found.ids["organization"])
     try:
-        if (found := _newest(journey, "trade", "transition")) is not None:
-            return await _of_trade(journey, found, trades, new_context)
-        if (found := _newest(journey, "quote", "quote")) is not None:
-            return await _of_quote(journey, found, quotes, new_context)
+        calls = await reader.quoted_and_accepted([quote_id])
+        if trade is not None:
+            return record_of_trade(await reader.trades.get(context, trade.ids["trade"]), calls)
+        return record_of_quote(await reader.quotes.get(context, quote_id), calls, found.ids.get("request", ""))
     except DomainError as error:
         log.warning("product_record_missing", reason=error.code)
     return None
 
 
-def _newest(journey: Journey, service: str, kind: str) -> JourneyRecord | None:
-    for record in reversed(journey.records):
-        if record.service == service and record.kind == kind and record.ids.get("organization"):
-            return record
-    return None
-
-
-async def _of_trade(journey: Journey, found: JourneyRecord, trades: Trades, new_context: NewContext) -> ProductRecord:
-    trade = await trades.get(new_context(found.ids["organization"]), found.ids["trade"])
+def record_of_trade(trade: TradeRecord, calls: Mapping[tuple[str, str], CallOnRecord]) -> ProductRecord:
+    """As the trade stands now."""
     return ProductRecord(
-        product_area=_key_label(journey, "transact", trade.quote_id),
+        product_area=calls.get(("transact", trade.quote_id), _NO_CALL).key_label,
         partner_reference=trade.client_reference,
         pool_id=trade.pool_id,
         quote_id=trade.quote_id,
@@ -72,29 +83,25 @@ async def _of_trade(journey: Journey, found: JourneyRecord, trades: Trades, new_
     )
 
 
-async def _of_quote(journey: Journey, found: JourneyRecord, quotes: Quotes, new_context: NewContext) -> ProductRecord:
-    quote = await quotes.get(new_context(found.ids["organization"]), found.ids["quote"])
+def record_of_quote(
+    quote: QuoteRecord, calls: Mapping[tuple[str, str], CallOnRecord], request_id: str = ""
+) -> ProductRecord:
+    """As the quote stands now, which no trade has consumed."""
+    made = calls.get(("create_quote", quote.quote_id), _NO_CALL)
     return ProductRecord(
-        product_area=_key_label(journey, "create_quote", quote.quote_id),
+        product_area=made.key_label,
         partner_reference=quote.client_reference,
         pool_id=quote.pool_id,
         quote_id=quote.quote_id,
         transact_id="",
         status=QUOTE_STATUSES[quote.status] or "",
-        request_id=found.ids.get("request", ""),
+        request_id=request_id or made.request_id,
         reconciliation_state=RECONCILIATION_STATES[0],
     )
 
 
-def _key_label(journey: Journey, operation: str, quote_id: str) -> str:
-    """The label of the key whose call did it: the first that succeeded, since repeats may come with another key."""
-    for record in journey.records:
-        facts = record.facts
-        if (
-            record.kind == "api_call"
-            and facts.get("operation") == operation
-            and facts.get("outcome") == "ok"
-            and record.ids.get("quote") == quote_id
-        ):
-            return facts.get("key_label", "")
-    return ""
+def _newest(journey: Journey, service: str, kind: str) -> JourneyRecord | None:
+    for record in reversed(journey.records):
+        if record.service == service and record.kind == kind and record.ids.get("organization"):
+            return record
+    return None

@@ -1,34 +1,47 @@
 """Finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from poolkit.database import Database, Record
-from poolkit.journey import JourneyRow
+from poolkit.journey import Awaited, JourneyRow
 
-_CALLS: Final = """
+# Of one id that very many rows carry, a branch reads no more than this: an index gives the oldest first.
+_BRANCH_MAX: Final = 5000
+
+_CALLS: Final = f"""
 SELECT * FROM request_log WHERE (writer_id, number) IN (
-    SELECT writer_id, number FROM request_log WHERE request_id = ANY ($1::text[])
-    UNION SELECT writer_id, number FROM request_log WHERE idempotency_key = ANY ($1::text[])
-    UNION SELECT writer_id, number FROM request_log WHERE quote_id = ANY ($1::text[])
-    UNION SELECT writer_id, number FROM request_log WHERE trade_id = ANY ($1::text[])
-    UNION SELECT writer_id, number FROM request_log WHERE client_reference = ANY ($1::text[])
+    (SELECT writer_id, number FROM request_log WHERE request_id = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
+    UNION (SELECT writer_id, number FROM request_log WHERE idempotency_key = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
+    UNION (SELECT writer_id, number FROM request_log WHERE quote_id = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
+    UNION (SELECT writer_id, number FROM request_log WHERE trade_id = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
+    UNION (SELECT writer_id, number FROM request_log WHERE client_reference = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
 ) ORDER BY started_at LIMIT $2
+"""  # noqa: S608 - constants only
+
+_QUOTED_AND_ACCEPTED: Final = """
+SELECT DISTINCT ON (operation, quote_id) operation, quote_id, request_id, coalesce(key_label, '') AS key_label
+  FROM request_log
+ WHERE quote_id = ANY ($1::text[]) AND operation IN ('create_quote', 'transact') AND outcome = 'ok'
+ ORDER BY operation, quote_id, started_at
 """
 
-_EVENTS: Final = """
+_EVENTS: Final = f"""
 SELECT * FROM terminal_events WHERE event_id IN (
     SELECT event_id FROM terminal_events WHERE event_id = ANY ($1::text[])
     UNION SELECT event_id FROM terminal_events WHERE trade_id = ANY ($1::text[])
     UNION SELECT event_id FROM terminal_events WHERE quote_id = ANY ($1::text[])
-    UNION SELECT event_id FROM terminal_events WHERE request_id = ANY ($1::text[])
-    UNION SELECT event_id FROM terminal_events WHERE client_reference = ANY ($1::text[])
+    UNION (SELECT event_id FROM terminal_events WHERE request_id = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
+    UNION (SELECT event_id FROM terminal_events WHERE client_reference = ANY ($1::text[]) LIMIT {_BRANCH_MAX})
     UNION SELECT event_id FROM deliveries WHERE delivery_id = ANY ($1::text[])
 ) ORDER BY created_at LIMIT $2
-"""
+"""  # noqa: S608 - constants only
 
 _DELIVERIES: Final = """
-SELECT d.*, endpoint.url FROM deliveries d JOIN webhook_endpoints endpoint USING (endpoint_id)
+SELECT d.*, endpoint.disabled_at, endpoint.disabled_reason
+  FROM deliveries d JOIN webhook_endpoints endpoint USING (endpoint_id)
  WHERE d.event_id = ANY ($1::text[])
 """
 
@@ -49,6 +62,20 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
         delivery_of = {row["delivery_id"]: row for row in deliveries}
         rows += [_attempt(row, delivery_of[row["delivery_id"]]) for row in attempts]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class CallOnRecord:
+    """A call as the request log has it."""
+
+    request_id: str
+    key_label: str
+
+
+async def find_quoted_and_accepted(database: Database, quote_ids: Sequence[str]) -> dict[tuple[str, str], CallOnRecord]:
+    """By operation and quote id, the first call that succeeded. Raises Unavailable."""
+    rows = await database.fetch(_QUOTED_AND_ACCEPTED, quote_ids)
+    return {(row["operation"], row["quote_id"]): CallOnRecord(row["request_id"], row["key_label"]) for row in rows}
 
 
 def _call(row: Record) -> JourneyRow:
@@ -82,6 +109,7 @@ def _call(row: Record) -> JourneyRow:
 
 
 def _event(row: Record) -> JourneyRow:
+    topic, partition, offset = row["source"].rsplit("/", 2)
     return JourneyRow(
         recorded_at=row["created_at"],
         kind="event",
@@ -96,12 +124,12 @@ def _event(row: Record) -> JourneyRow:
             "client_reference": row["client_reference"] or "",
             "organization": row["organization_id"],
         },
-        facts={"type": row["type"], "source": row["source"]},
+        facts={"type": row["type"], "topic": topic, "partition": partition, "offset": offset},
     )
 
 
 def _delivery(row: Record, event: Record) -> JourneyRow:
-    delivered = row["delivered_at"]
+    delivered, disabled = row["delivered_at"], row["disabled_at"]
     return JourneyRow(
         recorded_at=row["created_at"],
         kind="delivery",
@@ -120,8 +148,21 @@ def _delivery(row: Record, event: Record) -> JourneyRow:
             "endpoint_id": row["endpoint_id"],
             "attempts": str(row["attempt_count"]),
             "delivered_at": delivered.isoformat() if delivered else "",
+            "endpoint_disabled": row["disabled_reason"] or "",
         },
+        awaited=_awaited(row, disabled),
     )
+
+
+def _awaited(row: Record, disabled: datetime | None) -> Awaited | None:
+    if row["state"] == "delivered":
+        return None
+    if row["state"] == "dead":
+        return Awaited("a replay of the dead delivery by a person", row["created_at"])
+    if disabled is not None:
+        return Awaited(f"the endpoint, disabled as {row['disabled_reason']}, to be enabled", disabled)
+    number = row["attempt_count"] + 1
+    return Awaited(f"attempt {number} to deliver the webhook", row["created_at"], row["next_attempt_at"])
 
 
 def _attempt(row: Record, delivery: Record) -> JourneyRow:

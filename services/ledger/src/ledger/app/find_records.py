@@ -1,6 +1,7 @@
 """Owns answering support: every row of the ledger that belongs to some ids of any kind, in time order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ledger.domain.events import FAILED, RELEASED, RETURNED, SETTLED, TRADE_EVENT_TYPE
 from ledger.domain.identities import TRADE, trade_of_hold, transaction_of_entry
@@ -9,6 +10,8 @@ from poolkit.database import Database
 from poolkit.ids import event_id
 from poolkit.journey import JourneyRow
 
+_ENDING = {"consumed": (SETTLED,), "voided": (FAILED, RELEASED)}
+"""By the state a hold ends in, the statuses whose event may have ended it."""
 _TRADE_EVENTS = tuple(TRADE_EVENT_TYPE + status for status in (SETTLED, FAILED, RELEASED, RETURNED))
 
 
@@ -27,5 +30,17 @@ async def find_records(database: Database, ids: Sequence[str], limit: int) -> li
     event_ids |= {row.ids.get("event", "") for row in rows} | wanted
     events = await journey.find_events(database, sorted(event_ids), limit)
     exceptions = await journey.find_exceptions(database, sorted(event_ids | trades), limit)
+    told = {row.record_id: row for row in events}
+    rows = [_with_cause(row, told) for row in rows]
     # What one transaction wrote has one time: the event goes before what follows from it.
     return sorted([*events, *rows, *exceptions], key=lambda row: row.recorded_at)[:limit]
+
+
+def _with_cause(row: JourneyRow, events: Mapping[str, JourneyRow]) -> JourneyRow:
+    """The end of a hold with the event that ended it, which its transaction applied; an undone one has none."""
+    for status in _ENDING.get(row.entered_state, ()):
+        event = events.get(event_id(row.ids["trade"], TRADE_EVENT_TYPE + status))
+        if event is not None and event.facts["applied_at"] == row.recorded_at.isoformat():
+            ids = {**row.ids, "event": event.record_id, "cause_request": event.ids["request"]}
+            return replace(row, traceparent=event.traceparent, ids=ids)
+    return row

@@ -1,19 +1,21 @@
 """Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from ledger.domain.identities import entry_id, hold_id
 from poolkit.database import Database, Record
-from poolkit.journey import JourneyRow
+from poolkit.journey import Awaited, JourneyRow
 from poolkit.money import format_amount
 
+# Each branch stops by itself: partners may put one reference or request id on very many trades.
 _HOLDS = """
 SELECT holds.*, accounts.currency FROM (
     SELECT trade_id FROM holds WHERE trade_id = ANY ($1::text[])
-    UNION SELECT trade_id FROM holds WHERE request_id = ANY ($1::text[])
-    UNION SELECT trade_id FROM holds WHERE quote_id = ANY ($1::text[]) AND quote_id <> ''
-    UNION SELECT trade_id FROM holds WHERE client_reference = ANY ($1::text[]) AND client_reference <> ''
+    UNION (SELECT trade_id FROM holds WHERE request_id = ANY ($1::text[]) LIMIT $2)
+    UNION (SELECT trade_id FROM holds WHERE quote_id = ANY ($1::text[]) AND quote_id <> '' LIMIT $2)
+    UNION (SELECT trade_id FROM holds WHERE client_reference = ANY ($1::text[]) AND client_reference <> '' LIMIT $2)
     LIMIT $2
 ) AS found
 JOIN holds ON holds.trade_id = found.trade_id
@@ -23,10 +25,11 @@ LEFT JOIN accounts ON accounts.id = holds.account_id
 _TRANSACTIONS = """
 SELECT transactions.* FROM (
     SELECT number FROM transactions WHERE id = ANY ($1::text[])
-    UNION SELECT number FROM transactions WHERE request_id = ANY ($1::text[])
+    UNION (SELECT number FROM transactions WHERE request_id = ANY ($1::text[]) LIMIT $2)
     UNION SELECT number FROM transactions WHERE trade_id = ANY ($1::text[]) AND trade_id <> ''
-    UNION SELECT number FROM transactions WHERE quote_id = ANY ($1::text[]) AND quote_id <> ''
-    UNION SELECT number FROM transactions WHERE client_reference = ANY ($1::text[]) AND client_reference <> ''
+    UNION (SELECT number FROM transactions WHERE quote_id = ANY ($1::text[]) AND quote_id <> '' LIMIT $2)
+    UNION (SELECT number FROM transactions
+           WHERE client_reference = ANY ($1::text[]) AND client_reference <> '' LIMIT $2)
     UNION SELECT number FROM inbox JOIN transactions ON number BETWEEN inbox.sequence AND inbox.sequence + 1
         WHERE inbox.event_id = ANY ($1::text[])
     LIMIT $2
@@ -79,6 +82,7 @@ async def find_exceptions(database: Database, ids: Sequence[str], limit: int) ->
 
 
 def _hold(row: Record) -> list[JourneyRow]:
+    """The hold's placing, and its end. Who ended it is known to whoever joins it with its event."""
     id_ = hold_id(row["trade_id"])
     ids = {
         "hold": id_,
@@ -90,13 +94,19 @@ def _hold(row: Record) -> list[JourneyRow]:
     }
     state, currency = row["state"], row["currency"]
     amount = f"{format_amount(row['amount'], currency)} {currency}" if currency else ""
-    facts = {"amount": amount, "state": state}
+
+    def line(moment: datetime, entered: str, summary: str, awaited: Awaited | None = None) -> JourneyRow:
+        facts = {"amount": amount, "state": entered}
+        return JourneyRow(moment, "hold", id_, summary, row["traceparent"], ids, facts, entered, awaited)
+
     if not currency:
-        return [JourneyRow(row["created_at"], "hold", id_, "hold ruled out", row["traceparent"], ids, facts)]
-    begun = f"hold of {amount} {'refused' if state == 'refused' else 'taken'}"
-    rows = [JourneyRow(row["created_at"], "hold", id_, begun, row["traceparent"], ids, facts)]
-    if state in {"consumed", "voided"}:
-        rows.append(JourneyRow(row["ended_at"], "hold", id_, f"hold of {amount} {state}", "", ids, facts))
+        return [line(row["created_at"], "ruled_out", "hold ruled out")]
+    if state == "refused":
+        return [line(row["created_at"], "refused", f"hold of {amount} refused")]
+    awaited = Awaited("the trade's end, which ends the hold", row["created_at"]) if state == "open" else None
+    rows = [line(row["created_at"], "placed", f"hold of {amount} placed", awaited)]
+    if state != "open":
+        rows.append(line(row["ended_at"], state, f"hold of {amount} {state}"))
     return rows
 
 
@@ -153,7 +163,14 @@ def _event(row: Record) -> JourneyRow:
             "applied_at": applied.isoformat() if applied else "",
             "business_date": day.isoformat() if day else "",
         },
+        awaited=_awaited(row),
     )
+
+
+def _awaited(row: Record) -> Awaited | None:
+    if row["state"] == "parked":
+        return Awaited(f"the event that this one follows ({row['awaits']})", row["received_at"])
+    return Awaited("a replay of the dead letter by a person", row["received_at"]) if row["state"] == "dead" else None
 
 
 def _exception(row: Record) -> JourneyRow:
@@ -165,4 +182,5 @@ def _exception(row: Record) -> JourneyRow:
         "",
         {"event": row["event_id"], "trade": row["trade_id"], "organization": row["organization_id"]},
         {"kind": row["kind"]},
+        entered_state=row["kind"],
     )

@@ -5,20 +5,37 @@ from datetime import datetime
 from typing import Final
 
 from poolkit.database import Database, Record
-from poolkit.journey import JourneyRow
+from poolkit.journey import Awaited, JourneyHead, JourneyRow
 from poolkit.money import format_amount, format_decimal
 
+# Each branch stops by itself: partners may put one reference or request id on very many quotes.
 _QUOTE_IDS = """
 SELECT quote_id FROM quotes WHERE quote_id = ANY($1::text[])
-UNION SELECT quote_id FROM quotes WHERE request_id = ANY($1::text[])
-UNION SELECT quote_id FROM quotes WHERE client_reference = ANY($1::text[]) AND client_reference <> ''
-UNION SELECT quote_id FROM rejections WHERE request_id = ANY($1::text[])
+UNION (SELECT quote_id FROM quotes WHERE request_id = ANY($1::text[]) LIMIT $2)
+UNION (SELECT quote_id FROM quotes WHERE client_reference = ANY($1::text[]) AND client_reference <> '' LIMIT $2)
+UNION (SELECT quote_id FROM rejections WHERE request_id = ANY($1::text[]) LIMIT $2)
 UNION SELECT quote_id FROM consumptions WHERE trade_id = ANY($1::text[])
-UNION SELECT quote_id FROM consumptions WHERE request_id = ANY($1::text[])
+UNION (SELECT quote_id FROM consumptions WHERE request_id = ANY($1::text[]) LIMIT $2)
 UNION SELECT quote_id FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome = 'consumed'
-UNION SELECT quote_id FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome <> 'consumed'
+UNION (SELECT quote_id FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome <> 'consumed' LIMIT $2)
 UNION SELECT quote_id FROM terminal_events WHERE event_id = ANY($1::text[])
 LIMIT $2
+"""
+# Quote ids sort by when they were made. Of a request id no index gives that order, so a thousand are looked at.
+_HEADS = """
+SELECT q.quote_id, q.organization_id, coalesce(used.trade_id, '') AS trade_id
+FROM (
+    (SELECT quote_id FROM quotes
+      WHERE client_reference = $1 AND client_reference <> '' AND ($2 = '' OR quote_id < $2)
+      ORDER BY quote_id DESC LIMIT $3)
+    UNION (SELECT quote_id FROM quotes WHERE request_id = $1 AND ($2 = '' OR quote_id < $2) LIMIT 1000)
+    UNION (SELECT quote_id FROM rejections WHERE request_id = $1 AND ($2 = '' OR quote_id < $2) LIMIT 1000)
+    UNION (SELECT quote_id FROM consumptions WHERE request_id = $1 AND ($2 = '' OR quote_id < $2) LIMIT 1000)
+    ORDER BY quote_id DESC LIMIT $3
+) found
+JOIN quotes q ON q.quote_id = found.quote_id
+LEFT JOIN consumptions used ON used.quote_id = q.quote_id AND used.outcome = 'consumed'
+ORDER BY q.quote_id DESC
 """
 _QUOTES = """
 SELECT q.*, r.created_at AS rejected_at, r.request_id AS rejection_request_id, r.traceparent AS rejection_traceparent,
@@ -60,6 +77,12 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
 
+async def list_journeys(database: Database, id_: str, before_quote_id: str, limit: int) -> list[JourneyHead]:
+    """Quotes that a client reference or a request id is of, newest first; of a request id the last among a thousand."""
+    rows = await database.fetch(_HEADS, id_, before_quote_id, limit)
+    return [JourneyHead(row["quote_id"], row["organization_id"], row["trade_id"]) for row in rows]
+
+
 def _quote(row: Record) -> list[JourneyRow]:
     """The quote's making, and its end where that is not a consumption."""
     ids = {
@@ -84,18 +107,23 @@ def _quote(row: Record) -> list[JourneyRow]:
         "expires_at": row["expires_at"].isoformat(),
     }
     made = f"firm {row['side']} quote: {fiat} for {crypto}"
-    rows = [JourneyRow(row["created_at"], "quote", row["quote_id"], made, row["traceparent"], ids, facts)]
-    if row["rejected_at"] is not None:
-        rows.append(
-            JourneyRow(
-                row["rejected_at"], "quote", row["quote_id"], "quote rejected", row["rejection_traceparent"],
-                {**ids, "request": row["rejection_request_id"]}, {"status": "rejected"},
-            )
+    ended = row["rejected_at"] is not None or row["expired"] or row["consumed"]
+    awaited = None if ended else Awaited("the quote's acceptance", row["created_at"], row["expires_at"])
+
+    def line(moment: datetime, summary: str, traceparent: str, status: str, **other_ids: str) -> JourneyRow:
+        told = facts if status == "active" else {"status": status}
+        return JourneyRow(
+            moment, "quote", row["quote_id"], summary, traceparent, {**ids, **other_ids}, told, status,
+            awaited if status == "active" else None,
         )  # fmt: skip
+
+    rows = [line(row["created_at"], made, row["traceparent"], "active")]
+    if row["rejected_at"] is not None:
+        request, traceparent = row["rejection_request_id"], row["rejection_traceparent"]
+        rows.append(line(row["rejected_at"], "quote rejected", traceparent, "rejected", request=request))
     elif row["expired"] and not row["consumed"]:
-        rows.append(
-            JourneyRow(row["expires_at"], "quote", row["quote_id"], "quote expired", "", ids, {"status": "expired"})
-        )
+        # Nobody does it: time passes. It is told with the trace that set the time.
+        rows.append(line(row["expires_at"], "quote expired", row["traceparent"], "expired"))
     return rows
 
 
@@ -110,7 +138,7 @@ def _consumption(row: Record) -> list[JourneyRow]:
 
     def line(moment: datetime, summary: str, status: str) -> JourneyRow:
         facts = {"status": status, "refusal_reason": row["refusal_reason"] or ""}
-        return JourneyRow(moment, "quote", row["quote_id"], summary, row["traceparent"], ids, facts)
+        return JourneyRow(moment, "consumption", row["trade_id"], summary, row["traceparent"], ids, facts, status)
 
     if row["outcome"] == "refused":
         return [line(row["created_at"], f"consumption refused: {row['refusal_reason']}", "refused")]
@@ -147,6 +175,7 @@ def _terminal_event(row: Record) -> JourneyRow:
 def _movement(row: Record) -> JourneyRow:
     amount = f"{format_amount(row['amount'], row['currency'])} {row['currency']}"
     published = row["published_at"]
+    awaited = None if published else Awaited("the event to reach the broker", row["created_at"])
     return JourneyRow(
         recorded_at=row["created_at"],
         kind="event",
@@ -167,4 +196,5 @@ def _movement(row: Record) -> JourneyRow:
             "business_date": row["business_date"].isoformat(),
             "published_at": published.isoformat() if published else "",
         },
+        awaited=awaited,
     )

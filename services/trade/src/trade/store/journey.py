@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from poolkit.database import Database, Record
 from poolkit.ids import event_id
-from poolkit.journey import JourneyRow
+from poolkit.journey import Awaited, JourneyHead, JourneyRow
 
+# Each branch stops by itself: partners may put one reference or request id on very many trades.
 _TRADE_IDS = """
 SELECT trade_id FROM trades WHERE trade_id = ANY($1::text[])
-UNION SELECT trade_id FROM trades WHERE quote_id = ANY($1::text[])
-UNION SELECT trade_id FROM trades WHERE request_id = ANY($1::text[])
-UNION SELECT trade_id FROM trades WHERE client_reference = ANY($1::text[]) AND client_reference <> ''
+UNION (SELECT trade_id FROM trades WHERE quote_id = ANY($1::text[]) LIMIT $2)
+UNION (SELECT trade_id FROM trades WHERE request_id = ANY($1::text[]) LIMIT $2)
+UNION (SELECT trade_id FROM trades WHERE client_reference = ANY($1::text[]) AND client_reference <> '' LIMIT $2)
 UNION SELECT coalesce(alias_of, trade_id) FROM intents WHERE trade_id = ANY($1::text[])
+UNION (SELECT coalesce(alias_of, trade_id) FROM intents
+       WHERE idempotency_key = ANY($1::text[]) AND declined_at IS NULL LIMIT $2)
 UNION SELECT coalesce(alias_of, trade_id) FROM intents
-      WHERE idempotency_key = ANY($1::text[]) AND declined_at IS NULL
-UNION SELECT trade_id FROM intents WHERE quote_id = ANY($1::text[]) AND declined_at IS NOT NULL
-UNION SELECT coalesce(alias_of, trade_id) FROM intents WHERE request_id = ANY($1::text[])
-UNION SELECT trade_id FROM transitions WHERE provider_event_id = ANY($1::text[]) AND provider_event_id <> ''
-UNION SELECT trade_id FROM unapplied_reports WHERE provider_event_id = ANY($1::text[])
+       WHERE quote_id = ANY($1::text[]) AND declined_at IS NULL AND alias_of IS NULL
+UNION (SELECT trade_id FROM intents WHERE quote_id = ANY($1::text[]) AND declined_at IS NOT NULL LIMIT $2)
+UNION (SELECT coalesce(alias_of, trade_id) FROM intents WHERE request_id = ANY($1::text[]) LIMIT $2)
+UNION (SELECT trade_id FROM transitions
+       WHERE provider_event_id = ANY($1::text[]) AND provider_event_id <> '' LIMIT $2)
+UNION (SELECT trade_id FROM unapplied_reports WHERE provider_event_id = ANY($1::text[]) LIMIT $2)
+UNION SELECT trade_id FROM deposit_addresses WHERE address = ANY($1::text[]) AND trade_id IS NOT NULL
 LIMIT $2
 """
 _BY_EVENT = """
-SELECT t.trade_id, o.event_id, o.type FROM outbox o JOIN trades t ON t.request_id = o.request_id
+SELECT t.trade_id, o.event_id, o.type
+FROM outbox o CROSS JOIN LATERAL (SELECT trade_id FROM trades WHERE request_id = o.request_id LIMIT $2) t
 WHERE o.event_id = ANY($1::text[])
+"""
+# Quote ids sort by when they were made. Of keys, requests and providers' ids no index gives that order, so a thousand
+# are looked at.
+_HEADS = """
+SELECT found.quote_id, found.organization_id, coalesce(t.trade_id, '') AS trade_id
+FROM (
+    (SELECT quote_id, organization_id FROM trades
+      WHERE client_reference = $1 AND client_reference <> '' AND ($2 = '' OR quote_id < $2)
+      ORDER BY quote_id DESC LIMIT $3)
+    UNION (SELECT quote_id, organization_id FROM trades
+            WHERE request_id = $1 AND ($2 = '' OR quote_id < $2) LIMIT 1000)
+    UNION (SELECT quote_id, organization_id FROM intents
+            WHERE request_id = $1 AND ($2 = '' OR quote_id < $2) LIMIT 1000)
+    UNION (SELECT quote_id, organization_id FROM intents
+            WHERE idempotency_key = $1 AND declined_at IS NULL AND ($2 = '' OR quote_id < $2) LIMIT 1000)
+    UNION (SELECT t.quote_id, t.organization_id
+             FROM (SELECT trade_id FROM transitions
+                    WHERE provider_event_id = $1 AND provider_event_id <> '' LIMIT 1000) told
+             JOIN trades t ON t.trade_id = told.trade_id WHERE $2 = '' OR t.quote_id < $2)
+) found
+LEFT JOIN trades t ON t.quote_id = found.quote_id AND t.organization_id = found.organization_id
+ORDER BY found.quote_id DESC LIMIT $3
 """
 _INTENTS = """
 SELECT * FROM intents WHERE trade_id = ANY($1::text[])
@@ -32,18 +61,30 @@ UNION ALL SELECT * FROM intents WHERE alias_of = ANY($1::text[])
 """
 _TRANSITIONS = """
 SELECT n.*, t.organization_id, t.quote_id, t.pool_id, t.client_reference, t.reconciliation_state, t.fiat_amount::text,
-       t.fiat_currency, t.crypto_amount::text, t.crypto_currency, t.side, t.request_id AS trade_request_id
+       t.fiat_currency, t.crypto_amount::text, t.crypto_currency, t.side, t.request_id AS trade_request_id,
+       t.status AS trade_status, n.number = t.terminal_count AS is_last
 FROM transitions n JOIN trades t USING (trade_id) WHERE n.trade_id = ANY($1::text[])
 """
-_UNAPPLIED = "SELECT * FROM unapplied_reports WHERE trade_id = ANY($1::text[])"
+_UNAPPLIED = """
+SELECT u.*, t.status AS trade_status FROM unapplied_reports u JOIN trades t USING (trade_id)
+WHERE u.trade_id = ANY($1::text[])
+"""
+_DEPOSIT_ADDRESSES = "SELECT * FROM deposit_addresses WHERE trade_id = ANY($1::text[])"
 _EVENTS = "SELECT * FROM outbox WHERE event_id = ANY($1::text[])"
+
+
+async def list_journeys(database: Database, id_: str, before_quote_id: str, limit: int) -> list[JourneyHead]:
+    """Quotes accepted under a client reference, key, request or provider's event, newest first; of all but the first
+    the last among a thousand."""
+    rows = await database.fetch(_HEADS, id_, before_quote_id, limit)
+    return [JourneyHead(row["quote_id"], row["organization_id"], row["trade_id"]) for row in rows]
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """Everything this service knows of the trades that carry one of the ids, oldest first."""
     wanted = list(dict.fromkeys(ids))
     trade_ids = {row["trade_id"] for row in await database.fetch(_TRADE_IDS, wanted, limit)}
-    for row in await database.fetch(_BY_EVENT, wanted):
+    for row in await database.fetch(_BY_EVENT, wanted, limit):
         # Several trades may share a request id; the event id itself says whose it is.
         if event_id(row["trade_id"], row["type"]) == row["event_id"]:
             trade_ids.add(row["trade_id"])
@@ -52,9 +93,10 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
     chosen = sorted(trade_ids)
     transitions = await database.fetch(_TRANSITIONS, chosen)
     event_ids = {_event_id(row): row for row in transitions}
-    rows = [_intent(row) for row in await database.fetch(_INTENTS, chosen)]
+    rows = [line for row in await database.fetch(_INTENTS, chosen) for line in _intent(row)]
     rows += [_transition(row) for row in transitions]
     rows += [_unapplied(row) for row in await database.fetch(_UNAPPLIED, chosen)]
+    rows += [_deposit_address(row) for row in await database.fetch(_DEPOSIT_ADDRESSES, chosen)]
     rows += [_event(row, event_ids[row["event_id"]]) for row in await database.fetch(_EVENTS, list(event_ids))]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
@@ -63,33 +105,40 @@ def _event_id(transition: Record) -> str:
     return event_id(transition["trade_id"], f"pool.transaction.{transition['to_status']}")
 
 
-def _intent(row: Record) -> JourneyRow:
+def _intent(row: Record) -> list[JourneyRow]:
+    """That the quote was to be accepted; and that it was declined, where it was. What was reserved is a transition."""
+    reason, undecided = row["decline_reason"] or "", row["state"] in {"running", "declining"}
+    ids = {
+        "trade": row["alias_of"] or row["trade_id"],
+        "quote": row["quote_id"],
+        "request": row["request_id"],
+        "idempotency_key": row["idempotency_key"],
+        "organization": row["organization_id"],
+    }
+
+    def line(moment: datetime, state: str, summary: str, awaited: Awaited | None = None) -> JourneyRow:
+        facts = {"state": row["state"], "pool": row["pool_id"], "decline_reason": reason}
+        return JourneyRow(
+            moment, "intent", row["trade_id"], summary, row["traceparent"], ids, facts, state, awaited
+        )  # fmt: skip
+
     if row["alias_of"]:
-        summary = f"another key bound to trade {row['alias_of']}"
-    else:
-        summary = f"transact asked for, {row['state']}" + (
-            f" ({row['decline_reason']})" if row["decline_reason"] else ""
-        )
-    return JourneyRow(
-        recorded_at=row["created_at"],
-        kind="intent",
-        record_id=row["trade_id"],
-        summary=summary,
-        traceparent=row["traceparent"],
-        ids={
-            "trade": row["alias_of"] or row["trade_id"],
-            "quote": row["quote_id"],
-            "request": row["request_id"],
-            "idempotency_key": row["idempotency_key"],
-            "organization": row["organization_id"],
-        },
-        facts={"state": row["state"], "pool": row["pool_id"], "decline_reason": row["decline_reason"] or ""},
-    )
+        return [line(row["created_at"], "bound", f"another key bound to trade {row['alias_of']}")]
+    awaited = Awaited("quote and ledger, to take or to undo the trade", row["created_at"]) if undecided else None
+    asked = line(row["created_at"], "asked", "transact asked for" + (", under way" if undecided else ""), awaited)
+    if row["declined_at"] is None:
+        return [asked]
+    return [asked, line(row["declined_at"], "declined", f"transact declined: {reason}")]
 
 
 def _transition(row: Record) -> JourneyRow:
     moved = f"{row['from_status']} → {row['to_status']}" if row["from_status"] else str(row["to_status"])
     reported = f"{row['reported_amount']} {row['reported_currency']}" if row["reported_currency"] else ""
+    awaited = None
+    if row["is_last"] and row["trade_status"] == "reserved":
+        awaited = Awaited("a settlement report", row["created_at"])
+    elif row["is_last"] and row["reconciliation_state"] == "open":
+        awaited = Awaited(f"the daily close of {row['business_date'].isoformat()}", row["created_at"])
     return JourneyRow(
         recorded_at=row["created_at"],
         kind="transition",
@@ -118,11 +167,13 @@ def _transition(row: Record) -> JourneyRow:
             "business_date": row["business_date"].isoformat(),
             "reconciliation_state": row["reconciliation_state"],
         },
+        awaited=awaited,
     )
 
 
 def _unapplied(row: Record) -> JourneyRow:
     why = "kept until settled arrives" if row["kind"] == "early" else f"refused: {row['refusal_reason']}"
+    waits = row["kind"] == "early" and row["trade_status"] == "reserved"
     return JourneyRow(
         recorded_at=row["created_at"],
         kind="report",
@@ -136,6 +187,19 @@ def _unapplied(row: Record) -> JourneyRow:
             "report_request": row["request_id"],
         },
         facts={"status": row["status"], "kind": row["kind"]},
+        awaited=Awaited("the settled report that this one follows", row["created_at"]) if waits else None,
+    )
+
+
+def _deposit_address(row: Record) -> JourneyRow:
+    return JourneyRow(
+        recorded_at=row["assigned_at"],
+        kind="deposit_address",
+        record_id=row["address"],
+        summary=f"deposit address on {row['network']} for {row['crypto_currency']} assigned",
+        traceparent=row["traceparent"],
+        ids={"deposit_address": row["address"], "trade": row["trade_id"], "preload_request": row["request_id"]},
+        facts={"network": row["network"], "currency": row["crypto_currency"]},
     )
 
 
@@ -149,4 +213,5 @@ def _event(row: Record, transition: Record) -> JourneyRow:
         traceparent=row["traceparent"],
         ids={"event": row["event_id"], "trade": transition["trade_id"], "request": row["request_id"]},
         facts={"topic": row["topic"], "type": row["type"], "published_at": published.isoformat() if published else ""},
+        awaited=None if published else Awaited("the event to reach the broker", row["created_at"]),
     )

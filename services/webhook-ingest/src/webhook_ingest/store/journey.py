@@ -4,23 +4,25 @@ from collections.abc import Sequence
 from typing import Final
 
 from poolkit.database import Database, Record
-from poolkit.journey import JourneyRow
+from poolkit.journey import Awaited, JourneyRow
 from poolkit.money import format_amount
 
+# Each branch stops by itself: a provider may put one request id on very many webhooks.
 _WEBHOOK_IDS: Final = """
 SELECT webhook_id FROM webhooks WHERE webhook_id = ANY ($1::text[])
 UNION SELECT first_webhook_id FROM webhooks WHERE webhook_id = ANY ($1::text[]) AND first_webhook_id IS NOT NULL
 UNION SELECT webhook_id FROM webhooks WHERE provider_event_id = ANY ($1::text[]) AND refusal_reason = ''
-UNION SELECT webhook_id FROM webhooks WHERE provider_event_id = ANY ($1::text[]) AND refusal_reason <> ''
-UNION SELECT webhook_id FROM webhooks WHERE transact_id = ANY ($1::text[]) AND transact_id <> ''
+UNION (SELECT webhook_id FROM webhooks WHERE provider_event_id = ANY ($1::text[]) AND refusal_reason <> '' LIMIT $2)
+UNION (SELECT webhook_id FROM webhooks WHERE transact_id = ANY ($1::text[]) AND transact_id <> '' LIMIT $2)
 UNION SELECT webhook_id FROM webhooks WHERE payin_event_id = ANY ($1::text[]) AND payin_event_id <> ''
 UNION SELECT webhook_id FROM webhooks
       WHERE bank_transaction_id = ANY ($1::text[]) AND bank_transaction_id <> '' AND first_webhook_id IS NULL
-UNION SELECT webhook_id FROM webhooks WHERE request_id = ANY ($1::text[])
+UNION (SELECT webhook_id FROM webhooks WHERE request_id = ANY ($1::text[]) LIMIT $2)
 LIMIT $2
 """
 _WEBHOOKS: Final = """
-SELECT webhooks.*, held.webhook_id IS NOT NULL AS unprocessed, held.given_up_at
+SELECT webhooks.*, held.webhook_id IS NOT NULL AS unprocessed, held.given_up_at,
+       held.next_attempt_at
 FROM webhooks LEFT JOIN unprocessed_webhooks held USING (webhook_id) WHERE webhook_id = ANY ($1::text[])
 """
 _ATTEMPTS: Final = """
@@ -30,12 +32,12 @@ WHERE webhook_id = ANY ($1::text[])
 _EVENTS: Final = "SELECT * FROM outbox WHERE event_id = ANY ($1::text[])"
 _REJECTED: Final = """
 SELECT * FROM rejected_webhooks WHERE webhook_id = ANY ($1::text[])
-UNION SELECT * FROM rejected_webhooks WHERE request_id = ANY ($1::text[])
+UNION (SELECT * FROM rejected_webhooks WHERE request_id = ANY ($1::text[]) LIMIT $2)
 LIMIT $2
 """
 _POLLS: Final = """
 SELECT * FROM status_polls WHERE transact_id = ANY ($1::text[])
-UNION SELECT * FROM status_polls WHERE request_id = ANY ($1::text[])
+UNION (SELECT * FROM status_polls WHERE request_id = ANY ($1::text[]) LIMIT $2)
 LIMIT $2
 """
 
@@ -84,7 +86,16 @@ def _webhook(row: Record) -> JourneyRow:
             "funding_reference": row["funding_reference"],
             "occurred_at": row["occurred_at"].isoformat(),
         },
+        awaited=_awaited(row, state),
     )
+
+
+def _awaited(row: Record, state: str) -> Awaited | None:
+    if state == "exception":
+        return Awaited("a person to look at the webhook, which was given up", row["given_up_at"])
+    if state == "received":
+        return Awaited("the webhook to be processed", row["received_at"], row["next_attempt_at"])
+    return None
 
 
 def _state(row: Record) -> str:
@@ -139,6 +150,7 @@ def _event(row: Record, payin: Record) -> JourneyRow:
             "business_date": row["business_date"].isoformat(),
             "published_at": published.isoformat() if published else "",
         },
+        awaited=None if published else Awaited("the event to reach the broker", row["created_at"]),
     )
 
 
