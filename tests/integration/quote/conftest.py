@@ -9,10 +9,11 @@ from poolkit.database import Database
 from poolkit.rpc.channels import open_channel
 from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.server import RpcServer
-from pools.quote.v1 import quote_pb2_grpc
+from pools.quote.v1 import inventory_facts_pb2_grpc, quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.quote import QuoteClient
 from quote.api.admin_service import QuoteAdminService
+from quote.api.facts_service import InventoryFactsService
 from quote.api.quote_service import QuoteService
 from quote.app.quote_maker import QuoteMaker
 from quote.app.seed_pools import seed_pools
@@ -25,6 +26,7 @@ from tests.integration.quote.desk import Desk
 _EMPTY = """
 DELETE FROM outbox; DELETE FROM treasury_movements; DELETE FROM terminal_events; DELETE FROM consumptions;
 DELETE FROM rejections; DELETE FROM quote_holds; DELETE FROM quotes; DELETE FROM inventory; DELETE FROM rates;
+DELETE FROM inventory_days;
 DELETE FROM pool_tiers; DELETE FROM pools;
 """
 
@@ -57,6 +59,8 @@ async def client(desk: Desk) -> AsyncIterator[QuoteClient]:
     service = QuoteService(desk.database, QuoteMaker(desk.database, "test"), "test")
     server.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, service)
     server.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
+    facts = InventoryFactsService(desk.database, "test")
+    server.add(inventory_facts_pb2_grpc.add_InventoryFactsServiceServicer_to_server, facts)
     server.add(
         journey_pb2_grpc.add_JourneyServiceServicer_to_server,
         JourneyService("quote", partial(journey.find, desk.database)),

@@ -47,7 +47,9 @@ SELECT i.pool_id, i.currency, i.total, i.held, i.committed, i.owed,
   (SELECT coalesce(sum(m.amount), 0) FROM treasury_movements m
    WHERE m.pool_id = i.pool_id AND m.currency = i.currency)
   + (SELECT coalesce(sum(CASE WHEN i.currency = p.crypto_currency THEN e.crypto_total ELSE e.fiat_total END), 0)
-     FROM terminal_events e JOIN pools p USING (pool_id) WHERE e.pool_id = i.pool_id) AS came_in
+     FROM terminal_events e JOIN pools p USING (pool_id) WHERE e.pool_id = i.pool_id) AS came_in,
+  (SELECT coalesce(sum(d.amount), 0) FROM inventory_days d
+   WHERE d.pool_id = i.pool_id AND d.currency = i.currency) AS of_all_days
 FROM inventory i ORDER BY 1, 2
 """
 
@@ -157,12 +159,12 @@ class Desk:
         [answer] = await get_quotes(self.database, [named])
         return answer
 
-    def event(self, trade_id: str, ending: Ending) -> TerminalEvent:
+    def event(self, trade_id: str, ending: Ending, business_date: date = date(2026, 11, 22)) -> TerminalEvent:
         return TerminalEvent(
             event_id=event_id(trade_id, f"pool.transaction.{ending}"),
             trade_id=trade_id,
             ending=ending,
-            business_date=date(2026, 11, 22),
+            business_date=business_date,
             request_id="req_1",
             traceparent=TRACEPARENT,
         )
@@ -200,5 +202,5 @@ class Desk:
         for row in await self.admin.fetch(_SUMS):
             assert row["held"] == row["holds"], dict(row)
             assert row["committed"] == row["consumed"], dict(row)
-            assert row["total"] - row["owed"] == row["came_in"], dict(row)
+            assert row["total"] - row["owed"] == row["came_in"] == row["of_all_days"], dict(row)
             assert row["held"] + row["committed"] <= row["total"], dict(row)

@@ -165,6 +165,17 @@ CREATE TABLE treasury_movements (
 );
 COMMENT ON TABLE treasury_movements IS 'Top-ups and draw-downs, each with the inventory it left.';
 CREATE INDEX treasury_movements_request ON treasury_movements (request_id);
+
+CREATE TABLE inventory_days (
+    pool_id        text NOT NULL,
+    currency       text NOT NULL,
+    business_date  date NOT NULL,
+    amount         numeric NOT NULL,
+    movement_count bigint NOT NULL,
+    PRIMARY KEY (pool_id, currency, business_date)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE inventory_days IS
+    'What the movements of a business date came to, late ones included: up to a date, what lay there at its end.';
 """
 
 # Every statement here looks rows up by key, for a handful of keys at a time. Planned while a table is young, a scan of
@@ -193,7 +204,7 @@ def upgrade() -> None:
     role = runtime_role()
     op.execute(f"""
         GRANT SELECT, INSERT ON pools, pool_tiers, quotes, rejections, terminal_events, treasury_movements TO {role};
-        GRANT SELECT, INSERT, UPDATE ON rates, inventory TO {role};
+        GRANT SELECT, INSERT, UPDATE ON rates, inventory, inventory_days TO {role};
         -- Holds are never changed; locking a row asks for the right to update one column.
         GRANT SELECT, INSERT, DELETE, UPDATE (quote_id) ON quote_holds TO {role};
         GRANT SELECT, INSERT, UPDATE (outcome, given_back_at) ON consumptions TO {role};

@@ -10,9 +10,10 @@ from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
 from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
-from pools.quote.v1 import quote_pb2_grpc
+from pools.quote.v1 import inventory_facts_pb2_grpc, quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from quote.api.admin_service import QuoteAdminService
+from quote.api.facts_service import InventoryFactsService
 from quote.api.quote_service import QuoteService
 from quote.api.terminal_consumer import TerminalConsumer
 from quote.app.quote_maker import QuoteMaker
@@ -35,6 +36,8 @@ async def build(runtime: Runtime[QuoteSettings]) -> None:
     runtime.on_drain(maker.drain)
     runtime.rpc.add(quote_pb2_grpc.add_QuoteServiceServicer_to_server, QuoteService(database, maker, mode))
     runtime.rpc.add(quote_pb2_grpc.add_QuoteAdminServiceServicer_to_server, admin)
+    facts = InventoryFactsService(database, mode)
+    runtime.rpc.add(inventory_facts_pb2_grpc.add_InventoryFactsServiceServicer_to_server, facts)
     journeys = JourneyService("quote", partial(journey.find, database), partial(journey.list_journeys, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))

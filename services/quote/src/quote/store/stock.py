@@ -43,3 +43,19 @@ def move_total(total: str, *, committed: str = "0") -> str:
     promised = f"i.held + i.committed + {committed}"
     return f"""committed = i.committed + {committed},
         total = greatest({net}, {promised}), owed = greatest({net}, {promised}) - ({net})"""
+
+
+def count_days(movements: str) -> str:
+    """The CTE `days`, behind `move`: each movement is added to its business date.
+
+    `movements` has a row (pool_id, currency, amount, business_date) for every movement. Nothing is added before the
+    rows of inventory are locked, so that whoever adds to a day goes through the same lock, in the same order.
+    """
+    return f"""days AS (
+    INSERT INTO inventory_days AS d (pool_id, currency, business_date, amount, movement_count)
+    SELECT m.pool_id, m.currency, m.business_date, sum(m.amount), count(*) FROM {movements} AS m
+    WHERE m.amount <> 0 AND (SELECT count(*) FROM moved) >= 0
+    GROUP BY m.pool_id, m.currency, m.business_date
+    ON CONFLICT (pool_id, currency, business_date) DO UPDATE
+    SET amount = d.amount + excluded.amount, movement_count = d.movement_count + excluded.movement_count
+)"""  # noqa: S608 - our own names

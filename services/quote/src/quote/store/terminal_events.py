@@ -9,7 +9,7 @@ from poolkit.database import Unit
 from quote.domain.inventory import NUMBERS, Change, Ending
 from quote.domain.pools import Side
 from quote.domain.quotes import Outcome
-from quote.store.stock import move, move_total
+from quote.store.stock import count_days, move, move_total
 
 # Locked against a give-back of the same trade, which would move the same inventory.
 _LOCK_TERMS = """
@@ -32,7 +32,7 @@ WITH asked AS MATERIALIZED (
                                  created_at)
     SELECT a.*, clock_timestamp() FROM asked a
     ON CONFLICT DO NOTHING
-    RETURNING event_id, pool_id, crypto_total, crypto_committed, fiat_total, fiat_committed
+    RETURNING event_id, pool_id, crypto_total, crypto_committed, fiat_total, fiat_committed, business_date
 ), sums AS (
     SELECT pool_id, sum(crypto_total) AS crypto_total, sum(crypto_committed) AS crypto_committed,
            sum(fiat_total) AS fiat_total, sum(fiat_committed) AS fiat_committed
@@ -43,7 +43,12 @@ WITH asked AS MATERIALIZED (
         (p.crypto_currency, s.crypto_total, s.crypto_committed), (p.fiat_currency, s.fiat_total, s.fiat_committed)
     ) AS c (currency, total, committed)
     WHERE c.total <> 0 OR c.committed <> 0
-), {move(move_total("l.total", committed="l.committed"))}
+), {move(move_total("l.total", committed="l.committed"))}, movements AS (
+    SELECT f.pool_id, c.currency, c.amount, f.business_date
+    FROM fresh f JOIN pools p ON p.pool_id = f.pool_id CROSS JOIN LATERAL (VALUES
+        (p.crypto_currency, f.crypto_total), (p.fiat_currency, f.fiat_total)
+    ) AS c (currency, amount)
+), {count_days("movements")}
 SELECT event_id FROM fresh
 """  # noqa: S608 - constants only
 

@@ -9,7 +9,7 @@ from poolkit.context import CallContext
 from poolkit.database import Unit
 from quote.domain.inventory import Inventory
 from quote.store.inventory import inventory_of
-from quote.store.stock import move, move_total
+from quote.store.stock import count_days, move, move_total
 
 _KNOWN = """
 SELECT m.movement_id, m.pool_id, m.currency, m.amount, m.total, m.held, m.committed, m.owed
@@ -33,7 +33,7 @@ WITH asked AS MATERIALIZED (
     SELECT a.*, now() FROM asked a
 ), changes AS (
     SELECT pool_id, currency, sum(amount) AS amount FROM asked GROUP BY pool_id, currency
-), {move(move_total("l.amount"))}
+), {move(move_total("l.amount"))}, {count_days("asked")}
 SELECT count(*) FROM moved
 """  # noqa: S608 - constants only
 
