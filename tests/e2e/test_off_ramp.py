@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import grpc
 import pytest
 
 from poolctl.receiver import WebhookReceiver
@@ -11,6 +12,7 @@ from pools.gateway.v1 import admin_pb2
 from pools.quote.v1 import quote_pb2
 from tests.e2e.databases import Databases
 from tests.e2e.partners import POOL, Partner, PartnerFactory
+from tests.integration.gateway.calls import from_error
 from tests.waiting import eventually
 
 SALE: dict[str, Any] = {
@@ -75,6 +77,9 @@ async def test_a_sale_ends_as_its_reference_says_with_its_entries_to_the_digit(
     assert (await seller.rest.trade(trade_id)).json()["depositAddress"] == trade["depositAddress"]
     once = "SELECT count(*) FROM trades WHERE deposit_address = $1"
     assert await databases.value("trade", once, trade["depositAddress"]) == 1
+    # What arrives on the chain names nothing else.
+    found = await session.gateway.support.FindJourney(admin_pb2.FindJourneyRequest(id=trade["depositAddress"]))
+    assert trade_id in {record.ids["trade"] for record in found.records}
 
     async def ended() -> bool:
         now = (await seller.rest.trade(trade_id)).json()
@@ -126,11 +131,11 @@ async def test_a_sale_whose_settlement_never_reports_stays_reserved_and_limits_t
 async def test_where_it_is_not_enabled_neither_quote_nor_transact_sells(
     seller: Partner, partner: Partner, session: Session
 ) -> None:
-    refused = await partner.rest.quote(**SALE)
-    assert (refused.status_code, refused.json()["code"]) == (501, "off_ramp_not_enabled")
+    never = await partner.rest.quote(**SALE)
+    assert (never.status_code, never.json()["code"]) == (501, "off_ramp_not_enabled")
 
     # Quoted while it was enabled, and consumed after it was taken away.
-    quote = (await seller.rest.quote(**SALE)).json()
+    quotes = [(await seller.rest.quote(**SALE)).json()["quoteId"] for _ in range(2)]
     await session.gateway.admin.UpdateEntitlement(
         admin_pb2.UpdateEntitlementRequest(organization_id=seller.organization_id, off_ramp_enabled=False)
     )
@@ -139,5 +144,8 @@ async def test_where_it_is_not_enabled_neither_quote_nor_transact_sells(
         return (await seller.rest.quote(**SALE | {"type": "indicative"})).status_code == 501
 
     await eventually(not_enabled, "the entitlement is taken away")
-    late = await seller.rest.transact(quote["quoteId"])
+    late = await seller.rest.transact(quotes[0])
     assert (late.status_code, late.json()["code"]) == (501, "off_ramp_not_enabled")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await seller.grpc.transact(quotes[1])
+    assert from_error(refused.value).code == "off_ramp_not_enabled"

@@ -16,7 +16,7 @@ import pytest
 from poolctl.session import Addresses
 from poolctl.stack import Stack
 from poolkit.database import Database
-from poolkit.errors import DeadlineExceeded, DomainError, IdempotencyInProgress, InsufficientBalance
+from poolkit.errors import DeadlineExceeded, DomainError, IdempotencyInProgress, InsufficientBalance, NotFound
 from poolkit.rpc.channels import open_channel
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
@@ -24,6 +24,7 @@ from tests.e2e.databases import Databases
 from tests.e2e.partners import POOL, SETTLES, Partner, PartnerFactory
 from tests.integration.databases import RunningPostgres
 from tests.integration.trade.reserved import relay_elsewhere
+from trade.app.read import get_transactions
 from trade.app.recover import Recovery
 from trade.app.saga import Saga
 from trade.app.transact import Accepted, Answer, TransactQuotes
@@ -32,6 +33,8 @@ from trade.domain.trade import Terms
 from trade.outbound.events import TradeEvents
 from trade.outbound.holds import HoldClient
 from trade.outbound.quotes import QuoteClient
+
+OTHER_POOL = "EUR-USDC"
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -89,8 +92,8 @@ class Desk:
     recovery: Recovery
     books: Databases
 
-    async def accept(self, partner: Partner, quote_id: str, *, key: str = "order-1") -> Answer:
-        request = TransactRequest(partner.organization_id, "req_fault", "", key, quote_id, POOL)
+    async def accept(self, partner: Partner, quote_id: str, *, key: str = "order-1", pool_id: str = POOL) -> Answer:
+        request = TransactRequest(partner.organization_id, "req_fault", "", key, quote_id, pool_id)
         return (await self.transact([request]))[0]
 
     async def state(self, quote_id: str) -> str:
@@ -194,6 +197,28 @@ async def test_a_consumption_that_arrives_after_recovery_gave_up_is_refused_and_
     assert await held_by(desk, partner) == Decimal(0)
     # The refusal does not stick: the same key and quote may try again.
     assert isinstance(await desk.accept(partner, quote_id), Accepted)
+    assert await held_by(desk, partner) == Decimal("100.00")
+
+
+@pytest.mark.parametrize("elsewhere_first", [False, True])
+async def test_another_pools_path_is_not_found_while_the_quote_is_being_accepted_and_is_in_nobodys_way(
+    desk: Desk, partner: Partner, elsewhere_first: bool
+) -> None:
+    quote_id = await firm_quote(partner)
+    other: list[Answer] = []
+    first, second = (OTHER_POOL, POOL) if elsewhere_first else (POOL, OTHER_POOL)
+
+    async def meanwhile() -> None:
+        other.append(await desk.accept(partner, quote_id, key="order-2", pool_id=second))
+
+    desk.wire.hooks["before consume" if elsewhere_first else "after consume"] = meanwhile
+    answers = {first: await desk.accept(partner, quote_id, pool_id=first), second: other[0]}
+    accepted = answers[POOL]
+    assert isinstance(accepted, Accepted)
+    assert isinstance(answers[OTHER_POOL], NotFound)
+    assert isinstance(await desk.accept(partner, quote_id, key="order-3", pool_id=OTHER_POOL), NotFound)
+    (polled,) = await get_transactions(desk.database, [(partner.organization_id, quote_id)])
+    assert polled == accepted.trade
     assert await held_by(desk, partner) == Decimal("100.00")
 
 

@@ -66,7 +66,7 @@ class Desk:
             organization_id,
         )
         own = CallContext("req_test", organization_id, "test", TRACEPARENT)
-        assert await insert_endpoint(
+        await insert_endpoint(
             self.database,
             own,
             endpoint_id=endpoint_id,

@@ -1,11 +1,14 @@
 """Provisioning: what operations make, change and take away, and what of it is never shown again."""
 
+import asyncio
+
 import httpx
 import pytest
 
-from poolkit.errors import InvalidRequest, NotFound
+from gateway.domain.deliveries import ENDPOINTS_IN_USE_MAX
+from poolkit.errors import InvalidRequest, NotFound, TooManyWebhookEndpoints
 from poolkit.security import key_checksum_ok
-from pools.gateway.v1 import admin_pb2
+from pools.gateway.v1 import admin_pb2, webhooks_pb2
 from pools.types.v1 import types_pb2
 from tests.integration.gateway.calls import Caller
 from tests.integration.gateway.house import ALL_POOLS, RunningGateway
@@ -167,3 +170,27 @@ async def test_a_webhook_secret_is_kept_encrypted(alone: RunningGateway) -> None
     )
     assert (made.endpoint_id[:4], made.secret[:6]) == ("whk_", "whsec_")
     assert made.secret.removeprefix("whsec_").encode() not in stored
+
+
+async def test_an_organization_has_so_many_endpoints_in_use_and_no_more_however_they_come(
+    alone: RunningGateway,
+) -> None:
+    partner, other = await alone.new_partner(), await alone.new_partner()
+
+    async def add(organization_id: str = partner.organization_id) -> str:
+        request = admin_pb2.CreateWebhookEndpointRequest(organization_id=organization_id, url="https://example.com/")
+        return str((await alone.internal.admin.CreateWebhookEndpoint(request)).endpoint_id)
+
+    made = await asyncio.gather(*(add() for _ in range(30)), return_exceptions=True)
+    in_use = [answer for answer in made if isinstance(answer, str)]
+    assert len(in_use) == ENDPOINTS_IN_USE_MAX
+    assert all(isinstance(answer, TooManyWebhookEndpoints) for answer in made if answer not in in_use)
+    # One that is disabled makes room, and comes back only where there is some. Nobody's count but one's own.
+    webhooks = alone.internal.webhooks
+    await webhooks.DisableWebhookEndpoint(webhooks_pb2.DisableWebhookEndpointRequest(endpoint_id=in_use[0]))
+    instead = await add()
+    with pytest.raises(TooManyWebhookEndpoints, match="16"):
+        await webhooks.EnableWebhookEndpoint(webhooks_pb2.EnableWebhookEndpointRequest(endpoint_id=in_use[0]))
+    await add(other.organization_id)
+    await webhooks.DisableWebhookEndpoint(webhooks_pb2.DisableWebhookEndpointRequest(endpoint_id=instead))
+    await webhooks.EnableWebhookEndpoint(webhooks_pb2.EnableWebhookEndpointRequest(endpoint_id=in_use[0]))

@@ -173,6 +173,8 @@ async def test_a_quote_that_cannot_be_given_now_is_an_answer(
         if not quote["available"]:
             break
     assert (quote["unavailableReason"], quote["quoteId"], quote["rate"]) == ("pool_dry", None, None)
+    assert (quote["fiatAmount"], quote["cryptoAmount"]) == ("50000.00", None)
+    assert (quote["pair"], quote["fiatCurrency"], quote["cryptoCurrency"]) == ("GBP/USDT", "GBP", "USDT")
 
 
 async def test_the_journey_of_a_call_is_on_record_with_the_quotes_id(

@@ -10,6 +10,7 @@ from pools.types.v1 import types_pb2
 from tests.integration.gateway.calls import EDGES, Answer, Caller
 from tests.integration.gateway.house import ALL_POOLS, Partner
 from tests.integration.gateway.neighbours import House
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("edge", EDGES)
 
@@ -171,6 +172,43 @@ async def test_what_does_not_fit_a_list_is_refused_naming_the_field(
 ) -> None:
     answer = await of(house, edge, await house.onboard()).list_trades(**query)
     assert (answer.code, answer.field) == ("invalid_request", rest_field if edge == "rest" else grpc_field)
+
+
+async def test_a_cursor_is_good_for_its_own_list_alone(house: House, edge: str) -> None:
+    partner, stranger = await house.onboard(money="1000.00"), await house.onboard("Other", money="1000.00")
+    caller, others = of(house, edge, partner), of(house, edge, stranger)
+    for number in range(2):
+        for one in (caller, others):
+            quoted = await of(house, "rest", partner if one is caller else stranger).create_quote()
+            assert (await one.transact(quoted.body["quoteId"], f"key {number}")).code == "ok"
+    for one in (partner, stranger):
+        # Two entries a list, so that its first page has one behind it.
+        await house.pay_in(one, "1.00")
+    trades = str(cursor_of(await caller.list_trades(limit=1)))
+    entries = await eventually(lambda: second_entry(caller), "the second entry is there")
+    day = "2026-01-01T00:00:00Z"
+    refused = [
+        await others.list_trades(cursor=trades),
+        *[
+            await caller.list_trades(cursor=trades, **narrowed)
+            for narrowed in ({"side": "on_ramp"}, {"status": "reserved"}, {"created_after": day})
+        ],
+        await caller.list_trades(cursor=entries),
+        await caller.list_trades(cursor=trades[:-1] + ("A" if trades[-1] != "A" else "B")),
+        await others.ledger(cursor=entries),
+        await caller.ledger("GBP", cursor=entries),
+        await caller.ledger(cursor=trades),
+        await caller.ledger(cursor="A" + entries[1:] if entries[0] != "A" else "B" + entries[1:]),
+    ]
+    field = "cursor" if edge == "rest" else "page_token"
+    assert [(answer.code, answer.field) for answer in refused] == [("invalid_request", field)] * len(refused)
+    # Pages may change their size on the way.
+    assert len(trades_of(await caller.list_trades(cursor=trades, limit=7))) == 1
+    assert (await caller.ledger(cursor=entries, limit=7)).code == "ok"
+
+
+async def second_entry(caller: Caller) -> str | None:
+    return cursor_of(await caller.ledger(limit=1))
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ async def test_an_illegal_report_moves_nothing_and_is_kept(database: Database, r
     assert refused.trade.status is Status.FAILED
     kept = await database.fetch("SELECT kind, status, refusal_reason FROM unapplied_reports")
     assert [tuple(row) for row in kept] == [("refused", "settled", "illegal_transition")]
+    # Whoever told it may not have heard the answer.
+    again = _only(await reports([of(reserved, Status.SETTLED)]))
+    assert again.decision == refused.decision
+    assert await database.fetch_value("SELECT count(*) FROM unapplied_reports") == 1
+    await reports([replace(of(reserved, Status.SETTLED), webhook_id="whe_another")])
+    assert await database.fetch_value("SELECT count(*) FROM unapplied_reports") == 2
 
 
 async def test_a_report_of_an_unknown_trade_is_told_apart_and_harms_no_other(

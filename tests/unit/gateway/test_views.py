@@ -121,6 +121,7 @@ def test_a_quote_that_cannot_be_given_has_the_same_keys_and_no_price() -> None:
     assert list(view) == list(priced)
     assert (view["available"], view["unavailableReason"]) == (False, "engine_unavailable")
     assert (view["fiatAmount"], view["side"], view["network"]) == ("100.00", "on_ramp", "tron")
+    assert (view["fiatCurrency"], view["cryptoCurrency"], view["pair"]) == ("EUR", "USDT", "EUR/USDT")
     unknown = ("quoteId", "status", "cryptoAmount", "rate", "spreadBps", "feeBps", "feeAmount", "expiresAt")
     assert {view[key] for key in unknown} == {None}
 

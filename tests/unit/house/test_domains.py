@@ -1,4 +1,4 @@
-"""The domains: rules that import the standard library's pure parts, money, ids and errors, and nothing else."""
+"""The domains: rules that import the standard library's pure parts, money, ids, page tokens, errors, nothing else."""
 
 import sys
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.house.tree import SERVICES, imports, python_files
 
-POOLKIT = ("poolkit.money", "poolkit.ids", "poolkit.errors")
+POOLKIT = ("poolkit.money", "poolkit.ids", "poolkit.page_tokens", "poolkit.errors")
 # Parts of the standard library that reach out of the process or read its clock, its chance or its surroundings.
 IMPURE = {
     "asyncio", "ctypes", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select",

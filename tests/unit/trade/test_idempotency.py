@@ -32,11 +32,10 @@ ROWS: list[tuple[str, KnownIntent | None, KnownIntent | None, Replay | str | Non
         "idempotency_in_progress",
     ),
     ("the key is bound to another quote", known(quote="pq_test_2"), None, "idempotency_conflict"),
-    ("the key is bound to another pool's path", known(pool="EUR-USDC"), known(pool="EUR-USDC"), "idempotency_conflict"),
+    ("the key is bound to another pool's path", known(pool="EUR-USDC"), None, "idempotency_conflict"),
     ("the same request again", known(), known(), Replay("pt_test_1", binds_key=False)),
     ("a key bound as an alias", known(IntentState.ALIAS), OTHER_KEY, Replay("pt_test_1", binds_key=False)),
     ("another key for a reserved quote", None, OTHER_KEY, Replay("pt_test_1", binds_key=True)),
-    ("another key and another pool's path", None, known(key="key-0", pool="EUR-USDC"), "not_found"),
 ]
 
 

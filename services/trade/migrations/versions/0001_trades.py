@@ -33,8 +33,10 @@ CREATE TABLE intents (
 );
 COMMENT ON TABLE intents IS 'Requests to accept a quote. A declined one leaves both unique indexes and binds nothing.';
 CREATE UNIQUE INDEX intents_key ON intents (idempotency_key, organization_id) WHERE declined_at IS NULL;
-CREATE UNIQUE INDEX intents_quote ON intents (quote_id, organization_id)
+CREATE UNIQUE INDEX intents_quote ON intents (quote_id, organization_id, pool_id)
     WHERE declined_at IS NULL AND alias_of IS NULL;
+COMMENT ON INDEX intents_quote IS 'With the pool, since whose quote it is only the quote service knows: a request
+under another pool''s path is refused by it, and neither waits for the right one nor makes it wait.';
 CREATE INDEX intents_undecided ON intents (claimed_at) WHERE state IN ('running', 'declining');
 CREATE INDEX intents_request ON intents (request_id);
 CREATE INDEX intents_alias ON intents (alias_of) WHERE alias_of IS NOT NULL;
@@ -118,7 +120,9 @@ CREATE TABLE unapplied_reports (
 );
 COMMENT ON TABLE unapplied_reports IS 'Reports that moved nothing: early returns kept for their settled, refused ones.';
 CREATE UNIQUE INDEX unapplied_reports_early ON unapplied_reports (trade_id) WHERE kind = 'early';
-CREATE INDEX unapplied_reports_trade ON unapplied_reports (trade_id);
+CREATE UNIQUE INDEX unapplied_reports_refused ON unapplied_reports (trade_id, webhook_id)
+    WHERE kind = 'refused' AND webhook_id <> '';
+COMMENT ON INDEX unapplied_reports_refused IS 'A report told again, since its first answer was lost, is the same row.';
 CREATE INDEX unapplied_reports_provider_event ON unapplied_reports (provider_event_id);
 
 CREATE TABLE deposit_addresses (

@@ -134,6 +134,10 @@ class KeyNotInForce(DomainError, code="key_not_in_force"):
     """The API key was rotated, has expired or is revoked."""
 
 
+class TooManyWebhookEndpoints(DomainError, code="too_many_webhook_endpoints"):
+    """The organization has as many webhook endpoints in use as it may."""
+
+
 class IllegalTransition(DomainError, code="illegal_transition"):
     """The trade cannot move from its status to the reported one."""
 

@@ -198,6 +198,11 @@ _ROWS: Final = (
         "The key cannot be rotated, because it ends or has ended already.",
         "Rotate the key that took its place, or make a new one.",
     ),
+    Reason(
+        "too_many_webhook_endpoints", "conflict", "FAILED_PRECONDITION", 409,
+        "The organization has as many webhook endpoints in use as an organization may have.",
+        "Disable one that is no longer needed, then try again.",
+    ),
     # The life of a trade. Source: contract section 6.
     Reason(
         "illegal_transition", "conflict", "FAILED_PRECONDITION", 409,

@@ -10,6 +10,7 @@ from typing import Final
 from gateway.app.addresses import check_url
 from gateway.app.keys import LABEL_LENGTH_MAX, CreatedKey, Keys, check_text
 from gateway.app.ports import Ledger, Quotes
+from gateway.domain.deliveries import check_room
 from gateway.domain.entitlement import Entitlement, EntitlementChange, EntitlementStatus, KeyKind, KycStatus
 from gateway.domain.records import CataloguedPool
 from gateway.store import access, endpoints
@@ -117,18 +118,25 @@ class Administration:
         return after
 
     async def create_endpoint(self, context: CallContext, url: str) -> CreatedEndpoint:
-        """Adds a webhook endpoint of the organization. Not safe to repeat. Raises NotFound, InvalidRequest."""
+        """Adds a webhook endpoint of the organization. Not safe to repeat.
+
+        Raises NotFound, InvalidRequest, TooManyWebhookEndpoints.
+        """
         check_url(url, allow_private=self._allow_private_endpoints)
         created = CreatedEndpoint(new_id("whk"), new_webhook_secret())
-        inserted = await endpoints.insert_endpoint(
-            self._database,
-            context,
-            endpoint_id=created.endpoint_id,
-            url=url,
-            encrypted_secret=self._cipher.encrypt(created.secret),
-        )
-        if not inserted:
-            raise NotFound("organization", detail="No organization has this id.")
+        async with self._database.transaction() as unit:
+            in_use = await endpoints.lock_and_count(unit, context.organization_id)
+            if in_use is None:
+                raise NotFound("organization", detail="No organization has this id.")
+            check_room(in_use)
+            await endpoints.insert_endpoint(
+                unit,
+                context,
+                endpoint_id=created.endpoint_id,
+                url=url,
+                encrypted_secret=self._cipher.encrypt(created.secret),
+            )
+            await unit.commit()
         return created
 
 

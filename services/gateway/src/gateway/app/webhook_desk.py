@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from gateway.domain.deliveries import DisabledReason
+from gateway.domain.deliveries import DisabledReason, check_room
 from gateway.store import delivery_search, endpoints, replays
 from gateway.store.delivery_search import DeliveryFilter, StoredAttempt, StoredDelivery
 from gateway.store.endpoints import StoredEndpoint
@@ -56,10 +56,14 @@ class WebhookDesk:
         return endpoint
 
     async def enable(self, endpoint_id: str) -> StoredEndpoint:
-        """Posts to the endpoint again, beginning with what has waited. Safe to repeat. Raises NotFound."""
+        """Posts to the endpoint again, beginning with what has waited. Safe to repeat.
+
+        Raises NotFound, TooManyWebhookEndpoints.
+        """
         async with self._database.transaction() as unit:
             endpoint = await _locked(unit, endpoint_id)
             if endpoint.disabled_at is not None:
+                check_room(await endpoints.lock_and_count(unit, endpoint.organization_id) or 0)
                 endpoint = await endpoints.enable_endpoint(unit, endpoint)
             await unit.commit()
         self._tell("webhook_endpoint_enabled", endpoint)

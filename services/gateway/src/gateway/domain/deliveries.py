@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from poolkit.errors import TooManyWebhookEndpoints
+
 DELIVERED_TYPES: Final = frozenset({"pool.transaction.settled", "pool.transaction.failed", "pool.transaction.released"})
 """What partners are told of. `returned` is found by polling."""
+
+ENDPOINTS_IN_USE_MAX: Final = 16
+"""How many endpoints of one organization are posted to; each is one more delivery of every event."""
 
 FAILING_SECONDS_MAX: Final = 5 * 86_400.0
 """How long an endpoint may do nothing but fail before it is disabled."""
@@ -32,6 +37,12 @@ class DisabledReason(StrEnum):
     """No attempt succeeded for days."""
     REQUESTED = "requested"
     """A person asked for it."""
+
+
+def check_room(in_use: int) -> None:
+    """Raises TooManyWebhookEndpoints where an organization has no room for one more endpoint beside those in use."""
+    if in_use >= ENDPOINTS_IN_USE_MAX:
+        raise TooManyWebhookEndpoints(f"It may have {ENDPOINTS_IN_USE_MAX}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,11 @@ class UnpricedQuote:
         self.pool_id = pool_id
         self.side = 1 if terms.side == "on_ramp" else 2
         self.type = 1 if terms.type == "firm" else 2
-        asked, none = _Amount(terms.amount, terms.amount_currency), _Amount()
-        self.fiat, self.crypto = (asked, none) if terms.amount_currency in FIAT else (none, asked)
+        # The engine is not there to ask for the pool's currencies; its id names them, as every pool's does.
+        fiat_currency, crypto_currency, *_ = *pool_id.split("-"), ""
+        in_fiat = terms.amount_currency in FIAT
+        self.fiat = _Amount(terms.amount if in_fiat else "", fiat_currency)
+        self.crypto = _Amount("" if in_fiat else terms.amount, crypto_currency)
         self.network = terms.network
         self.destination_address = terms.destination_address
         self.client_reference = terms.client_reference

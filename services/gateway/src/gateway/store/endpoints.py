@@ -13,11 +13,17 @@ from poolkit.database import Database, Record, Unit
 _INSERT: Final = """
 WITH endpoint AS (
     INSERT INTO webhook_endpoints (endpoint_id, organization_id, url, request_id, traceparent)
-    SELECT $1, o.organization_id, $3, $5, $6 FROM organizations o WHERE o.organization_id = $2
-    RETURNING endpoint_id
+    VALUES ($1, $2, $3, $5, $6)
 )
-INSERT INTO webhook_secrets (endpoint_id, number, encrypted_secret) SELECT endpoint_id, 1, $4 FROM endpoint
-RETURNING endpoint_id
+INSERT INTO webhook_secrets (endpoint_id, number, encrypted_secret) VALUES ($1, 1, $4)
+"""
+
+# Whoever comes second counts, in a statement of its own, what the first has added.
+_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1))"
+_IN_USE: Final = """
+SELECT (SELECT count(*) FROM webhook_endpoints e
+         WHERE e.organization_id = o.organization_id AND e.disabled_at IS NULL) AS in_use
+  FROM organizations o WHERE o.organization_id = $1
 """
 
 _ENDPOINTS_OF: Final = """
@@ -69,11 +75,18 @@ class StoredEndpoint:
     active_secret_count: int
 
 
+async def lock_and_count(unit: Unit, organization_id: str) -> int | None:
+    """How many endpoints the organization has in use, which nobody else adds to meanwhile; None where there is none."""
+    await unit.fetch_value(_TAKE_TURN, organization_id)
+    row = await unit.fetch_row(_IN_USE, organization_id)
+    return row["in_use"] if row is not None else None
+
+
 async def insert_endpoint(
-    database: Database, context: CallContext, *, endpoint_id: str, url: str, encrypted_secret: bytes
-) -> bool:
-    """Adds an endpoint of the context's organization with its first secret; False where there is no organization."""
-    row = await database.fetch_row(
+    statements: Database | Unit, context: CallContext, *, endpoint_id: str, url: str, encrypted_secret: bytes
+) -> None:
+    """Adds an endpoint of the context's organization with its first secret."""
+    await statements.execute(
         _INSERT,
         endpoint_id,
         context.organization_id,
@@ -82,7 +95,6 @@ async def insert_endpoint(
         context.request_id,
         context.traceparent,
     )
-    return row is not None
 
 
 async def endpoints_of(unit: Unit, organization_ids: Sequence[str]) -> dict[str, list[str]]:

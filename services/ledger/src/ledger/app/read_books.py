@@ -1,7 +1,5 @@
 """Owns what colleagues may read: balances, pages of entries, and the trial balance."""
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -10,11 +8,12 @@ from typing import Final, NamedTuple
 from ledger.domain.accounts import KINDS, partner_account
 from ledger.store import books
 from ledger.store.books import NOTHING, Balance, EntryRow, TrialBalanceRow
+from poolkit import page_tokens
 from poolkit.database import Database
 from poolkit.errors import InvalidRequest
 
 _SEQUENCE_MAX: Final = 2**63 - 1
-_TOKEN: Final = re.compile(r"1:([A-Z]{3,5}):([1-9][0-9]{0,18})").fullmatch
+_PLACE: Final = re.compile(r"[1-9][0-9]{0,18}").fullmatch
 
 
 class EntriesPage(NamedTuple):
@@ -46,12 +45,13 @@ async def list_entries(
     database: Database, organization_id: str, currency: str, *, size: int, token: str
 ) -> EntriesPage:
     """A page of a partner's entries, newest first by its chain's sequence. A foreign token raises InvalidRequest."""
-    before = _sequence_in(token, currency) if token else _SEQUENCE_MAX
+    of_list = ("entries", organization_id, currency)
+    before = _sequence_in(page_tokens.read(token, *of_list)) if token else _SEQUENCE_MAX
     name = partner_account(organization_id, currency).name
     balance, entries = await books.read_entries(database, name, before_sequence=before, limit=size + 1)
     more = len(entries) > size
     entries = entries[:size]
-    return EntriesPage(balance, entries, _token(currency, entries[-1].sequence) if more else "")
+    return EntriesPage(balance, entries, page_tokens.make(str(entries[-1].sequence), *of_list) if more else "")
 
 
 async def get_trial_balance(database: Database) -> TrialBalance:
@@ -64,18 +64,7 @@ async def get_trial_balance(database: Database) -> TrialBalance:
     return TrialBalance(lines, not any(sums.values()), sum(line.open_holds for line in lines))
 
 
-def _token(currency: str, sequence: int) -> str:
-    return base64.urlsafe_b64encode(f"1:{currency}:{sequence}".encode()).decode().rstrip("=")
-
-
-def _sequence_in(token: str, currency: str) -> int:
-    try:
-        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    match = _TOKEN(text)
-    if match is None or match[1] != currency or int(match[2]) > _SEQUENCE_MAX:
-        raise InvalidRequest(
-            "it is not a token of this list; send back the one of the page before.", field="page_token"
-        )
-    return int(match[2])
+def _sequence_in(place: str) -> int:
+    if not _PLACE(place) or int(place) > _SEQUENCE_MAX:
+        raise InvalidRequest("it is not a token of this list.", field="page_token")
+    return int(place)

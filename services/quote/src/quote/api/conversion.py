@@ -142,17 +142,16 @@ def _fill_time(message: Timestamp, moment: datetime) -> None:
 
 def _unavailable(quote: UnavailableQuote) -> types_pb2.Quote:
     """What was asked for, and no price."""
-    order = quote.order
-    asked = types_pb2.Money(amount=order.amount, currency=order.currency)
-    in_fiat = order.currency == quote.pool.fiat_currency
+    order, pool = quote.order, quote.pool
+    in_fiat = order.currency == pool.fiat_currency
     return types_pb2.Quote(
         available=False,
         unavailable_reason=quote.reason.value,
         type=_TYPES[order.firm],
         pool_id=order.pool_id,
         side=_SIDE_NUMBERS[order.side] if order.side is not None else types_pb2.SIDE_UNSPECIFIED,
-        fiat=asked if in_fiat else None,
-        crypto=None if in_fiat else asked,
+        fiat=types_pb2.Money(amount=order.amount if in_fiat else "", currency=pool.fiat_currency),
+        crypto=types_pb2.Money(amount="" if in_fiat else order.amount, currency=pool.crypto_currency),
         network=order.network,
         destination_address=order.destination_address,
         client_reference=order.client_reference,

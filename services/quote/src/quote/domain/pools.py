@@ -43,6 +43,7 @@ class Pool:
     """One pair, its limits and its quotes' life time."""
 
     pool_id: str
+    """`EUR-USDT`, or `EUR-USDT-…` for another pool of the pair: partners and the gateway read the pair in it."""
     fiat_currency: str
     crypto_currency: str
     networks: tuple[str, ...]
@@ -58,6 +59,8 @@ class Pool:
     def __post_init__(self) -> None:
         if self.fiat_currency not in FIAT or self.crypto_currency not in CRYPTO:
             raise ValueError(f"pool {self.pool_id}: {self.fiat_currency}/{self.crypto_currency} is not fiat/crypto.")
+        if self.pool_id.split("-")[:2] != [self.fiat_currency, self.crypto_currency]:
+            raise ValueError(f"pool {self.pool_id}: its id begins with {self.fiat_currency}-{self.crypto_currency}.")
         if not 0 < self.order_min <= self.order_max:
             raise ValueError(f"pool {self.pool_id}: limits {self.order_min} to {self.order_max} leave no order.")
         if not self.networks or not self.sides:

@@ -48,11 +48,12 @@ class Page:
 async def list_trades(
     database: Database, organization_id: str, *, size: int, token: str, matching: trades.TradeFilter
 ) -> Page:
-    """Lists an organization's trades, newest first. Raises InvalidRequest for a token that is not one of ours."""
-    before = cursor.read(token) if token else None
+    """Lists an organization's trades, newest first. Raises InvalidRequest for a token of another list."""
+    of_list = ("trades", organization_id, *matching.texts)
+    before = cursor.read(token, *of_list) if token else None
     found = await trades.list_page(database, organization_id, before=before, matching=matching, limit=size + 1)
     shown = found[:size]
-    return Page(shown, _token_after(shown[-1]) if len(found) > size else "")
+    return Page(shown, _token_after(shown[-1], of_list) if len(found) > size else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,13 @@ class OverduePage:
 
 
 async def list_overdue(database: Database, *, age_seconds_min: float, size: int, token: str) -> OverduePage:
-    """Lists trades still reserved after a while. Raises InvalidRequest for a token that is not one of ours."""
-    after = cursor.read(token) if token else None
+    """Lists trades still reserved after a while. Raises InvalidRequest for a token of another list."""
+    of_list = ("overdue trades",)
+    after = cursor.read(token, *of_list) if token else None
     found = await trades.list_overdue(database, age_seconds_min=age_seconds_min, after=after, limit=size + 1)
     shown = found[:size]
-    return OverduePage(shown, _token_after(shown[-1]) if len(found) > size else "")
+    return OverduePage(shown, _token_after(shown[-1], of_list) if len(found) > size else "")
 
 
-def _token_after(last: Trade | trades.OverdueTrade) -> str:
-    return cursor.make(cursor.Position(last.created_at, last.trade_id))
+def _token_after(last: Trade | trades.OverdueTrade, of_list: Sequence[str]) -> str:
+    return cursor.make(cursor.Position(last.created_at, last.trade_id), *of_list)

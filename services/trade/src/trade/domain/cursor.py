@@ -1,21 +1,17 @@
-"""Owns page tokens: opaque and URL-safe, made of where the last trade shown stands, so that inserts never shift a page.
-
-A token says where to go on and nothing else: with another filter or another organization it is a place in that list.
-"""
+"""Owns where a page of trades begins: behind the last trade shown, so that inserts never shift a page."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from poolkit import page_tokens
 from poolkit.errors import InvalidRequest
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_TOKEN: Final = re.compile(r"([1-9][0-9]{0,16}):(pt_[0-9A-Za-z_]{1,64})").fullmatch
+_PLACE: Final = re.compile(r"([1-9][0-9]{0,16}):(pt_[0-9A-Za-z_]{1,64})").fullmatch
 
 
 class Position(NamedTuple):
@@ -26,20 +22,14 @@ class Position(NamedTuple):
     """Tells those apart that were created at the same moment."""
 
 
-def make(last: Position) -> str:
-    """The token of the page that follows `last`."""
-    text = f"{(last.created_at - _EPOCH) // _MICROSECOND}:{last.trade_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def make(last: Position, *of_list: str) -> str:
+    """The token of the page that follows `last` in the list that `of_list` tells from all others."""
+    return page_tokens.make(f"{(last.created_at - _EPOCH) // _MICROSECOND}:{last.trade_id}", *of_list)
 
 
-def read(token: str) -> Position:
-    """The place a token was made of. Raises InvalidRequest for anything else."""
-    try:
-        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
-        match = _TOKEN(base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii"))
-    except (binascii.Error, UnicodeError):
-        match = None
-    position = Position(_EPOCH + int(match[1]) * _MICROSECOND, match[2]) if match is not None else None
-    if position is None or make(position) != token:
-        raise InvalidRequest("it is not a token of this list; take it from the page before.", field="page_token")
-    return position
+def read(token: str, *of_list: str) -> Position:
+    """The place a token of this list was made of. Raises InvalidRequest for anything else."""
+    match = _PLACE(page_tokens.read(token, *of_list))
+    if match is None:
+        raise InvalidRequest("it is not a token of this list.", field="page_token")
+    return Position(_EPOCH + int(match[1]) * _MICROSECOND, match[2])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from poolkit.errors import DomainError, IdempotencyConflict, IdempotencyInProgress, NotFound
+from poolkit.errors import DomainError, IdempotencyConflict, IdempotencyInProgress
 from trade.domain.trade import Status, Terms, Trade
 
 
@@ -87,7 +87,8 @@ def answer_repeat(
 ) -> Replay | DomainError | None:
     """What a request is told whose key or quote is known; None when neither is, so that it may begin.
 
-    In this precedence: idempotency_in_progress, idempotency_conflict, the replay, not_found for another pool's path.
+    `by_quote` is of the path the request names: under another pool's path it is a request of its own, which the quote
+    service refuses. In this precedence: idempotency_in_progress, idempotency_conflict, the replay.
     Source: contract section 5.
     """
     if (by_key and by_key.in_progress) or (by_quote and by_quote.in_progress):
@@ -97,8 +98,6 @@ def answer_repeat(
             return IdempotencyConflict()
         return Replay(by_key.trade_id, binds_key=False)
     if by_quote is not None:
-        if by_quote.pool_id != request.pool_id:
-            return NotFound(resource="quote")
         return Replay(by_quote.trade_id, binds_key=True)
     return None
 

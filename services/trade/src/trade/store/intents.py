@@ -38,8 +38,8 @@ JOIN intents i ON i.idempotency_key = a.idempotency_key AND i.organization_id = 
              AND i.declined_at IS NULL
 UNION ALL
 SELECT a.position, false, i.trade_id, i.idempotency_key, i.quote_id, i.pool_id, i.state
-FROM unnest($1::text[], $3::text[]) WITH ORDINALITY AS a (organization_id, quote_id, position)
-JOIN intents i ON i.quote_id = a.quote_id AND i.organization_id = a.organization_id
+FROM unnest($1::text[], $3::text[], $4::text[]) WITH ORDINALITY AS a (organization_id, quote_id, pool_id, position)
+JOIN intents i ON i.quote_id = a.quote_id AND i.organization_id = a.organization_id AND i.pool_id = a.pool_id
              AND i.declined_at IS NULL AND i.alias_of IS NULL
 """
 
@@ -130,11 +130,15 @@ SELECT a.position, i.trade_id, i.idempotency_key, i.quote_id, i.pool_id, i.state
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (organization_id, quote_id, position)
 JOIN intents i ON i.quote_id = a.quote_id AND i.organization_id = a.organization_id
              AND i.declined_at IS NULL AND i.alias_of IS NULL
+ORDER BY i.state = 'reserved'
 """
 
 
 async def find_by_quote(database: Database, asked: Sequence[tuple[str, str]]) -> list[KnownIntent | None]:
-    """Finds what each (organization, quote id) is bound to."""
+    """Finds what each (organization, quote id) is bound to.
+
+    Beside the reserved one, which comes last and wins, another may be about to be refused: it named another pool.
+    """
     rows = await database.fetch(_BY_QUOTE, [pair[0] for pair in asked], [pair[1] for pair in asked])
     found = {row["position"] - 1: _known(row) for row in rows}
     return [found.get(index) for index in range(len(asked))]
@@ -143,12 +147,13 @@ async def find_by_quote(database: Database, asked: Sequence[tuple[str, str]]) ->
 async def find_known(
     database: Database, requests: Sequence[TransactRequest]
 ) -> list[tuple[KnownIntent | None, KnownIntent | None]]:
-    """Finds, for each request, what its key and what its quote are bound to."""
+    """Finds, for each request, what its key and what its quote in this pool are bound to."""
     rows = await database.fetch(
         _KNOWN,
         [request.organization_id for request in requests],
         [request.idempotency_key for request in requests],
         [request.quote_id for request in requests],
+        [request.pool_id for request in requests],
     )
     by_key: dict[int, KnownIntent] = {}
     by_quote: dict[int, KnownIntent] = {}

@@ -14,14 +14,17 @@ INSERT INTO unapplied_reports (trade_id, kind, status, refusal_reason, source, p
                                traceparent)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                      $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[])
-ON CONFLICT (trade_id) WHERE kind = 'early' DO NOTHING
+ON CONFLICT DO NOTHING
 """
 
 _EARLY = "SELECT * FROM unapplied_reports WHERE kind = 'early' AND trade_id = ANY($1::text[])"
 
 
 async def keep(unit: Unit, reports: Sequence[tuple[Report, str, str]]) -> None:
-    """Stores reports that moved nothing, each with its kind (`early`, `refused`) and the reason of a refusal."""
+    """Stores reports that moved nothing, each with its kind (`early`, `refused`) and the reason of a refusal.
+
+    Safe to repeat: a trade's early return is kept once, and a webhook that it refuses is too.
+    """
     await unit.execute(
         _INSERT,
         [report.trade_id for report, _, _ in reports],

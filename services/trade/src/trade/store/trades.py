@@ -102,6 +102,12 @@ class TradeFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What tells a list narrowed by it from one that is narrowed otherwise."""
+        moments = (self.created_after, self.created_before)
+        return (self.side or "", self.status or "", *(moment.isoformat() if moment else "" for moment in moments))
+
 
 @dataclass(frozen=True, slots=True)
 class OverdueTrade:
