@@ -6,8 +6,12 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
-from poolctl.session import Session
+import asyncpg
+import pytest
+
+from poolctl.session import Addresses, Session
 from pools.ledger.v1 import ledger_pb2
+from tests.e2e.commands import Poolctl
 from tests.e2e.databases import Databases
 from tests.e2e.partners import SETTLES, Partner, PartnerFactory
 from tests.waiting import eventually
@@ -86,3 +90,48 @@ async def _check_each_partner(customers: list[Partner], databases: Databases) ->
             customer.organization_id,
         )
         assert Decimal(await customer.rest.available()) == entries == FUNDS - spent
+
+
+@pytest.mark.long
+async def test_the_books_can_be_rebuilt_from_the_events_and_agree_with_their_owners(poolctl: Poolctl) -> None:
+    """Whatever ran on this stack before."""
+    rebuilt = await poolctl.answer("ledger", "rebuild", "--against-owners")
+    assert rebuilt["ok"], rebuilt
+
+
+async def test_rebuilding_the_books_names_the_entry_and_the_event_that_a_superuser_changed_and_nothing_else(
+    partner: Partner, poolctl: Poolctl, addresses: Addresses, databases: Databases
+) -> None:
+    trade = await partner.rest.accept(amount="10.00", destinationAddress=SETTLES)
+
+    async def posted() -> dict[str, Any] | None:
+        query = """
+            SELECT t.number, 'le_' || substr(t.id, 8) || e.leg AS id, t.event_id FROM transactions t
+            JOIN entries e ON e.transaction_number = t.number AND e.leg = 1 WHERE t.trade_id = $1
+        """
+        return next(iter(await databases.rows("ledger", query, trade["transactId"])), None)
+
+    entry = await eventually(posted, "the trade is in the books")
+    books, trades = [await asyncpg.connect(addresses.admin_databases[service]) for service in ("ledger", "trade")]
+    forge = "UPDATE entries SET amount = amount {} 0.01 WHERE transaction_number = $1 AND leg = 1"
+    flip = "UPDATE outbox SET payload = set_byte(payload, 0, get_byte(payload, 0) # 1) WHERE event_id = $1"
+    await books.execute("ALTER TABLE entries DISABLE TRIGGER append_only")
+    try:
+        await books.execute(forge.format("+"), entry["number"])
+        await trades.execute(flip, entry["event_id"])
+        ended = await poolctl("ledger", "rebuild", "--against-owners", "--json")
+    finally:
+        await trades.execute(flip, entry["event_id"])
+        await books.execute(forge.format("-"), entry["number"])
+        await books.execute("ALTER TABLE entries ENABLE ALWAYS TRIGGER append_only")
+        await books.close()
+        await trades.close()
+    assert ended.status == 1, ended.stderr
+    assert ended.document["compared"]["transactions"] > 0
+    assert ended.document["owners"]["compared"].keys() == {"trade", "webhook-ingest", "quote"}
+    assert [found["id"] for found in ended.document["first"]] == [entry["id"]]
+    assert [(found["kind"], found["eventId"]) for found in ended.document["owners"]["first"]] == [
+        ("different_bytes", entry["event_id"])
+    ]
+    rebuilt_names = "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_rebuilt_%'"
+    assert await databases.value("ledger", rebuilt_names) == 0

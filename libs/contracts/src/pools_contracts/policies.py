@@ -126,7 +126,7 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         "pools.types.v1.JourneyService": ServicePolicy(
             deadline_seconds=3.0, repeatable=("FindRecords", "ListJourneys")
         ),
-        # A stream has no deadline unless its caller gives one: a day's events take as long as they are many.
+        # Whoever streams all of an outbox says how long that may take.
         "pools.types.v1.OutboxService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("GetOutboxWatermark", "StreamEvents")
         ),

@@ -26,6 +26,7 @@ COMMANDS = {
     "deliveries": "poolctl.commands.deliveries",
     "close": "poolctl.commands.close",
     "load": "poolctl.commands.load",
+    "ledger": "poolctl.commands.ledger",
 }
 
 

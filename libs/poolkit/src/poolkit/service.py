@@ -1,12 +1,13 @@
-"""The console entry of every service: `serve` (the default) and `migrate`, configured by the environment alone."""
+"""The console entry of every service: `serve` (the default), `migrate`, tasks of its own; told by the environment."""
 
 import argparse
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -22,6 +23,9 @@ __all__ = ["Runtime", "main"]
 
 S = TypeVar("S", bound=ServiceSettings)
 
+Task = Callable[[Path, Sequence[str]], None]
+"""A command of one service: gets the directory of the migrations and the words that follow its name."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -31,9 +35,17 @@ def main(
     build: Callable[[Runtime[S]], Awaitable[None]],
     migrations: Path | None = None,
     arguments: Sequence[str] | None = None,
+    tasks: Mapping[str, Task] = MappingProxyType({}),
 ) -> None:
-    """Runs the service until SIGTERM or SIGINT, or migrates its database; exits 1 on failure, 2 on wrong usage."""
-    command = _parser(service, settings_class).parse_args(arguments).command
+    """Runs the service until SIGTERM or SIGINT, or migrates its database; exits 1 on failure, 2 on wrong usage.
+
+    `tasks` are commands of its own, which read their own settings.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in tasks and migrations is not None:
+        tasks[words[0]](migrations, words[1:])
+        return
+    command = _parser(service, settings_class, tasks).parse_args(words).command
     if command == "migrate":
         _migrate(service, load(MigratorSettings, besides=settings_class), migrations)
         return
@@ -100,7 +112,7 @@ def _migrate(service: str, settings: MigratorSettings, migrations: Path | None) 
     log.info("migrated")
 
 
-def _parser(service: str, settings_class: type[ServiceSettings]) -> argparse.ArgumentParser:
+def _parser(service: str, settings_class: type[ServiceSettings], tasks: Mapping[str, Task]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=service,
         description=f"The {service} service of 0Pools. Everything it is told comes from the environment:",
@@ -110,9 +122,10 @@ def _parser(service: str, settings_class: type[ServiceSettings]) -> argparse.Arg
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "migrate"),
+        choices=("serve", "migrate", *tasks),
         default="serve",
-        help="serve until SIGTERM (the default), or bring the database to the newest schema",
+        help="serve until SIGTERM (the default), or bring the database to the newest schema"
+        + "".join(f"; `{service} {task} --help` tells of {task}" for task in tasks),
     )
     return parser
 

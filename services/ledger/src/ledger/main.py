@@ -10,6 +10,7 @@ from ledger.app.account_directory import AccountDirectory
 from ledger.app.apply_events import ApplyEvents
 from ledger.app.find_records import find_records
 from ledger.app.place_holds import PlaceHolds
+from ledger.rebuild import rebuild
 from ledger.settings import LedgerSettings
 from poolkit.inbox import EventConsumer
 from poolkit.rpc.journey import JourneyService
@@ -47,4 +48,4 @@ async def build(runtime: Runtime[LedgerSettings]) -> None:
 
 def run() -> None:
     """The console entry."""
-    main("ledger", LedgerSettings, build, MIGRATIONS)
+    main("ledger", LedgerSettings, build, MIGRATIONS, tasks={"rebuild": rebuild})

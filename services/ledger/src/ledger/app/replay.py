@@ -4,39 +4,109 @@ Within the stored order a batch may hold any run of events but those that once w
 applied after the batch that released it, so it stands alone here too.
 """
 
-from collections.abc import AsyncIterator
-from typing import Final
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final, NamedTuple
 
 from ledger.app.apply_events import ApplyEvents, Decode
 from ledger.domain.events import Event
-from ledger.store.events import read_applied
+from ledger.store.events import StoredEvent, read_applied
 from poolkit.database import Database
+from poolkit.errors import DomainError, Unavailable
 
 BATCH_EVENTS: Final = 500
+SEQUENCE_MAX: Final = 2**63 - 1
+
+_PASSING: Final = (Unavailable, OSError)
+
+Told = Callable[[int], None]
+"""Is told how many events have been replayed so far."""
 
 
-async def replay(source: Database, apply: ApplyEvents, decode: Decode) -> int:
-    """Applies every event that `source` has applied; answers how many. `apply` writes to another, empty ledger."""
+class Refused(NamedTuple):
+    """An event that was applied once and cannot be any more."""
+
+    sequence: int
+    event_id: str
+    why: str
+
+
+class Replayed(NamedTuple):
+    """How it went."""
+
+    events: int
+    refused: list[Refused]
+
+
+async def replay(
+    source: Database,
+    apply: ApplyEvents,
+    decode: Decode,
+    *,
+    through_sequence: int = SEQUENCE_MAX,
+    told: Told = lambda _: None,
+) -> Replayed:
+    """Applies every event that `source` has applied, to a sequence. `apply` writes to another, empty ledger.
+
+    What cannot be applied is left out and named; it goes on, so that all that differs for it is found.
+    """
     count = 0
-    async for batch in _batches(source, decode):
-        await apply(batch)
+    refused: list[Refused] = []
+    async for batch in _batches(source, decode, through_sequence, refused):
+        try:
+            await apply([event for _, event in batch])
+        except _PASSING:
+            raise
+        except Exception:
+            # Bytes that someone changed may fail in any way, alone or in company.
+            for sequence, event in batch:
+                refused += await _alone(apply, sequence, event)
         count += len(batch)
-    return count
+        told(count)
+    return Replayed(count, refused)
 
 
-async def _batches(source: Database, decode: Decode) -> AsyncIterator[list[Event]]:
-    batch: list[Event] = []
-    after = 0
-    while rows := await read_applied(source, after_sequence=after, limit=BATCH_EVENTS):
-        for sequence, stored in rows:
-            after = sequence
+async def _alone(apply: ApplyEvents, sequence: int, event: Event) -> list[Refused]:
+    try:
+        await apply([event])
+    except _PASSING:
+        raise
+    except Exception as error:
+        return [Refused(sequence, event.event_id, str(error) or type(error).__name__)]
+    return []
+
+
+async def _batches(
+    source: Database, decode: Decode, through_sequence: int, refused: list[Refused]
+) -> AsyncIterator[list[tuple[int, Event]]]:
+    batch: list[tuple[int, Event]] = []
+    async for sequence, stored in _stored(source, through_sequence):
+        try:
             event = decode(stored)
-            if event.awaits and batch:
-                yield batch
-                batch = []
-            batch.append(event)
-            if event.awaits or len(batch) == BATCH_EVENTS:
-                yield batch
-                batch = []
+        except DomainError as error:
+            refused.append(Refused(sequence, stored.event_id, str(error)))
+            continue
+        if event.awaits and batch:
+            yield batch
+            batch = []
+        batch.append((sequence, event))
+        if event.awaits or len(batch) == BATCH_EVENTS:
+            yield batch
+            batch = []
     if batch:
         yield batch
+
+
+async def _stored(source: Database, through_sequence: int) -> AsyncIterator[tuple[int, StoredEvent]]:
+    """Reads a page ahead: while one is applied, the database looks the next one up."""
+    reading = asyncio.create_task(read_applied(source, after_sequence=0, limit=BATCH_EVENTS))
+    try:
+        while rows := await reading:
+            reading = asyncio.create_task(read_applied(source, after_sequence=rows[-1][0], limit=BATCH_EVENTS))
+            for sequence, stored in rows:
+                if sequence > through_sequence:
+                    return
+                yield sequence, stored
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
