@@ -20,7 +20,7 @@ from pools.types.v1 import types_pb2
 from pools_contracts.trade import TradeClient
 from tests.integration import plans
 from tests.integration.databases import RunningPostgres
-from tests.integration.trade.reserved import new_trades, reserve_trades
+from tests.integration.trade.reserved import new_trades, relay_elsewhere, reserve_trades
 from tests.unit.trade.builders import report
 from trade.api.facts_service import TradeFactsService
 from trade.app.report import ReportSettlements
@@ -64,7 +64,7 @@ async def books(postgres: RunningPostgres) -> AsyncIterator[Books]:
     database, admin = Database(url, application_name="test"), Database(postgres.admin_url(url), application_name="test")
     written = await reserve_trades(database, new_trades(9))
     settled, failed, waiting = written[:5], written[5], written[6:]
-    apply = ReportSettlements(database, TradeEvents("test"))
+    apply = ReportSettlements(database, relay_elsewhere(database), TradeEvents("test"))
     await apply([replace(report(Status.SETTLED), trade_id=one.trade_id) for one in settled])
     await apply([replace(report(Status.FAILED), trade_id=failed.trade_id, crypto_amount="", crypto_currency="")])
     # A transition of yesterday cannot be had by waiting: its moment is set as the clock would have.
