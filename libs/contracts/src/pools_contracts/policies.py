@@ -119,6 +119,10 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
             ),
         ),
         "pools.ledger.v1.LedgerAdminService": ServicePolicy(deadline_seconds=10.0, repeatable=("GetTrialBalance",)),
+        # Streams of the whole ledger, as long as it is.
+        "pools.ledger.v1.AuditService": ServicePolicy(
+            deadline_seconds=3_600.0, repeatable=("VerifyLedger", "GetBalanceAt", "ExportLedger")
+        ),
         # A run that broke off is run again: it makes no second close of the same contents.
         "pools.ledger.v1.CloseService": ServicePolicy(
             deadline_seconds=900.0, repeatable=("RunClose", "GetClose", "ListCloses", "StreamCloseExceptions")

@@ -107,7 +107,7 @@ CREATE TABLE transactions (
     quote_id         {_ID} NOT NULL,
     client_reference {_ID} NOT NULL,
     traceparent      text NOT NULL,
-    created_at       timestamptz NOT NULL DEFAULT now(),
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (organization_id, sequence)
 );
 CREATE INDEX transactions_trade ON transactions (trade_id) WHERE trade_id <> '';
@@ -115,6 +115,8 @@ CREATE INDEX transactions_quote ON transactions (quote_id) WHERE quote_id <> '';
 CREATE INDEX transactions_request ON transactions (request_id);
 CREATE INDEX transactions_client_reference ON transactions (client_reference) WHERE client_reference <> '';
 COMMENT ON TABLE transactions IS 'What each event posted, linked into one chain for each organization.';
+COMMENT ON COLUMN transactions.created_at IS
+    'When it was booked, under the lock of its chain: within a chain it only grows, so an instant is found by halving.';
 COMMENT ON COLUMN transactions.number IS 'The stored sequence of its event, plus one for the second of two.';
 
 CREATE TABLE entries (

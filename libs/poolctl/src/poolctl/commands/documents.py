@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pools.gateway.v1 import admin_pb2, webhooks_pb2
+from pools.ledger.v1 import audit_pb2
 from pools.types.v1 import types_pb2
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
 
@@ -168,6 +169,33 @@ def _product_record(row: admin_pb2.ProductRecord) -> Document:
         "status": row.status,
         "request_id": row.request_id,
         "reconciliation_state": row.reconciliation_state,
+    }
+
+
+def ledger_finding(row: audit_pb2.LedgerFinding) -> Document:
+    """A row of the ledger that is not as it must be."""
+    return {
+        "table": row.table,
+        "id": row.row_id,
+        "what": row.what,
+        "expected": row.expected or None,
+        "found": row.found or None,
+    }
+
+
+def verification(row: audit_pb2.VerificationSummary) -> Document:
+    """What a verification of the ledger came to."""
+    return {
+        "ok": row.ok,
+        "findingCount": row.finding_count,
+        "transactions": row.transaction_count,
+        "entries": row.entry_count,
+        "accounts": row.account_count,
+        "holds": row.hold_count,
+        "chains": row.chain_count,
+        "signedStatements": row.statement_count,
+        "trustedKeyIds": list(row.trusted_key_ids),
+        "lastSignedAt": time_text(row.last_sign_time) if row.HasField("last_sign_time") else None,
     }
 
 

@@ -3,16 +3,13 @@
 import typer
 
 from poolctl.commands.ledger_rebuild import rebuild
+from poolctl.commands.ledger_verify import verify
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Proves the books.\n\nExample: poolctl ledger rebuild --against-owners",
+    help="Proves the books.\n\nExample: poolctl ledger verify",
 )
+app.command("verify")(verify)
 app.command("rebuild")(rebuild)
-
-
-@app.callback()
-def _group() -> None:
-    """Without a callback Typer would take the only command for the group itself."""
