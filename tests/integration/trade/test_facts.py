@@ -12,15 +12,14 @@ import pytest
 from poolkit.database import Database
 from poolkit.errors import InvalidRequest
 from poolkit.ids import event_id
-from poolkit.rpc.channels import open_channel
 from poolkit.rpc.convert import from_time
-from poolkit.rpc.server import RpcServer
 from pools.trade.v1 import trade_facts_pb2, trade_facts_pb2_grpc
 from pools.types.v1 import types_pb2
 from pools_contracts.trade import TradeClient
 from tests.integration import plans
 from tests.integration.databases import RunningPostgres
 from tests.integration.trade.reserved import new_trades, relay_elsewhere, reserve_trades
+from tests.integration.trade.served import CONTEXT, serving
 from tests.unit.trade.builders import report
 from trade.api.facts_service import TradeFactsService
 from trade.app.report import ReportSettlements
@@ -29,7 +28,6 @@ from trade.outbound.events import TradeEvents
 from trade.outbound.facts import fact_message
 from trade.store import facts
 
-CONTEXT = types_pb2.RequestContext(mode=types_pb2.MODE_TEST, request_id="req_close")
 FIRST_DAY, SECOND_DAY = "2026-11-20", "2026-11-21"
 
 
@@ -72,13 +70,9 @@ async def books(postgres: RunningPostgres) -> AsyncIterator[Books]:
     await admin.execute(move, date(2026, 11, 20), datetime(2026, 11, 20, 12, tzinfo=UTC), 1)
     await apply([replace(report(Status.RETURNED), trade_id=settled[0].trade_id)])
     await admin.execute(move, date(2026, 11, 21), datetime(2026, 11, 21, 12, tzinfo=UTC), 2)
-    server = RpcServer("127.0.0.1:0", name="internal")
-    service = TradeFactsService(database, fact_message, "test")
-    server.add(trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server, service)
-    channel = open_channel(f"127.0.0.1:{await server.start()}", "test")
-    yield Books(TradeClient(channel), database, admin, settled, failed, waiting)
-    await channel.close()
-    await server.stop(0)
+    adder = trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server
+    async with serving(adder, TradeFactsService(database, fact_message, "test")) as client:
+        yield Books(client, database, admin, settled, failed, waiting)
     await database.close()
     await admin.close()
 

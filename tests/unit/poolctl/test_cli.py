@@ -58,6 +58,8 @@ def test_every_command_takes_a_stack_and_answers_in_json(words: tuple[str, ...])
         ["partner", "show"],
         ["payin", "org_1", "--currency", "EUR"],
         ["load", "--concurrency", "0"],
+        ["trade", "resolve", "pt_test_1", "--reason", "nobody reports on it"],
+        ["trade", "resolve", "pt_test_1", "--release"],
         ["source", "rotate", "acme", "--overlap-seconds", "604801"],
         ["endpoint", "rotate", "whk_1", "--overlap-seconds", "-1"],
         ["deliveries", "list", "--state", "lost"],

@@ -21,6 +21,7 @@ COMMANDS = {
     "key": "poolctl.commands.key",
     "source": "poolctl.commands.source",
     "payin": "poolctl.commands.payin",
+    "trade": "poolctl.commands.trade",
     "journey": "poolctl.commands.journey",
     "trace": "poolctl.commands.trace",
     "deliveries": "poolctl.commands.deliveries",

@@ -22,6 +22,7 @@ from poolkit.rpc.channels import open_channel
 from pools_contracts.gateway import GatewayClient
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient
+from pools_contracts.trade import TradeClient
 from pools_contracts.webhook_ingest import WebhookIngestClient
 
 T = TypeVar("T")
@@ -99,6 +100,11 @@ class Session:
     def ledger(self) -> LedgerClient:
         """Balances and the books."""
         return LedgerClient(self._channel("ledger"))
+
+    @cached_property
+    def trade(self) -> TradeClient:
+        """Trades, and what a person decides about them."""
+        return TradeClient(self._channel("trade"))
 
     @cached_property
     def quote(self) -> QuoteClient:

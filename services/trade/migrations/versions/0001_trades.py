@@ -66,12 +66,16 @@ CREATE TABLE trades (
     terminal_count         integer NOT NULL DEFAULT 0,
     reconciliation_state   text NOT NULL DEFAULT 'open'
                            CHECK (reconciliation_state IN ('open', 'matched', 'exception')),
+    closed_date            date,
+    closed_revision        integer NOT NULL DEFAULT 0,
+    close_id               text NOT NULL DEFAULT '',
     request_id             text NOT NULL,
     traceparent            text NOT NULL,
     created_at             timestamptz NOT NULL,
     updated_at             timestamptz NOT NULL,
     terminal_at            timestamptz
 );
+COMMENT ON COLUMN trades.closed_date IS 'The business date of the close that reconciliation_state comes from.';
 CREATE INDEX trades_recent ON trades (organization_id, created_at, trade_id);
 CREATE INDEX trades_matching ON trades (organization_id, side, status, created_at, trade_id);
 CREATE INDEX trades_reserved ON trades (created_at, trade_id) WHERE status = 'reserved';
@@ -140,6 +144,17 @@ COMMENT ON TABLE deposit_addresses IS 'Where sold crypto is sent: from settlemen
 CREATE INDEX deposit_addresses_free ON deposit_addresses (network, crypto_currency, created_at, address)
     WHERE trade_id IS NULL;
 
+CREATE TABLE resolutions (
+    trade_id    text PRIMARY KEY REFERENCES trades,
+    resolution  text NOT NULL CHECK (resolution IN ('release')),
+    reason      text NOT NULL CHECK (reason <> ''),
+    resolved_by text NOT NULL CHECK (resolved_by <> ''),
+    request_id  text NOT NULL,
+    traceparent text NOT NULL,
+    created_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE resolutions IS 'What a person decided about a trade that nobody reported on: once, and never changed.';
+
 CREATE TABLE velocity_locks (
     organization_id text PRIMARY KEY
 );
@@ -154,7 +169,7 @@ def upgrade() -> None:
     role = runtime_role()
     op.execute(f"""
         GRANT SELECT, INSERT, UPDATE ON intents, trades TO {role};
-        GRANT SELECT, INSERT ON transitions, unapplied_reports, deposit_addresses TO {role};
+        GRANT SELECT, INSERT ON transitions, unapplied_reports, deposit_addresses, resolutions TO {role};
         GRANT UPDATE (trade_id, assigned_at) ON deposit_addresses TO {role};
         GRANT SELECT, INSERT, UPDATE ON velocity_locks TO {role};
     """)

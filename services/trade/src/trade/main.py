@@ -10,15 +10,25 @@ from poolkit.rpc.journey import JourneyService
 from poolkit.rpc.outbox import OutboxService
 from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
-from pools.trade.v1 import deposit_addresses_pb2_grpc, trade_facts_pb2_grpc, trade_pb2_grpc
+from pools.trade.v1 import (
+    deposit_addresses_pb2_grpc,
+    reconciliation_pb2_grpc,
+    trade_admin_pb2_grpc,
+    trade_facts_pb2_grpc,
+    trade_pb2_grpc,
+)
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
+from trade.api.admin_service import TradeAdminService
 from trade.api.deposit_address_service import DepositAddressService
 from trade.api.facts_service import TradeFactsService
+from trade.api.reconciliation_service import ReconciliationService
 from trade.api.trade_service import TradeService
+from trade.app import measures
 from trade.app.recover import Recovery
 from trade.app.report import ReportSettlements
+from trade.app.resolve import ReleaseTrade
 from trade.app.saga import Saga
 from trade.app.transact import TransactQuotes
 from trade.outbound.events import TradeEvents
@@ -53,6 +63,10 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     runtime.rpc.add(trade_pb2_grpc.add_TradeServiceServicer_to_server, service)
     deposits = DepositAddressService(database, mode)
     runtime.rpc.add(deposit_addresses_pb2_grpc.add_DepositAddressServiceServicer_to_server, deposits)
+    admin = TradeAdminService(ReleaseTrade(database, relay, events), trade_message, mode)
+    runtime.rpc.add(trade_admin_pb2_grpc.add_TradeAdminServiceServicer_to_server, admin)
+    reconciliation = ReconciliationService(database, mode)
+    runtime.rpc.add(reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server, reconciliation)
     facts = TradeFactsService(database, fact_message, mode)
     runtime.rpc.add(trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server, facts)
     journeys = JourneyService("trade", partial(journey.find, database), partial(journey.list_journeys, database))
@@ -64,6 +78,7 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     recovery_lease = Lease(database, "recovery", LEASE_SECONDS)
     runtime.add_loop("recovery", lambda: recovery_lease.run(recovery.run))
     runtime.add_loop("relay", relay.run)
+    runtime.add_loop("measures", lambda: measures.measure_forever(database))
 
 
 def run() -> None:

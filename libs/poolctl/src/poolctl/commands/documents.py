@@ -109,6 +109,37 @@ def webhook_endpoint(row: webhooks_pb2.WebhookEndpoint) -> Document:
     }
 
 
+def trade(row: types_pb2.Trade) -> Document:
+    """A trade, in the shape that partners see."""
+    return {
+        "transactId": row.transact_id,
+        "quoteId": row.quote_id,
+        "poolId": row.pool_id,
+        "side": _word(types_pb2.Side.Name(row.side), "SIDE_"),
+        "status": _word(types_pb2.TradeStatus.Name(row.status), "TRADE_STATUS_"),
+        "fiatCurrency": row.fiat.currency,
+        "fiatAmount": row.fiat.amount,
+        "cryptoCurrency": row.crypto.currency,
+        "cryptoAmount": row.crypto.amount,
+        "rate": row.rate,
+        "spreadBps": row.spread_bps,
+        "feeBps": row.fee_bps,
+        "feeAmount": row.fee.amount,
+        "network": row.network,
+        "destinationAddress": row.destination_address or None,
+        "depositAddress": row.deposit_address or None,
+        "networkTransactionId": row.network_transaction_id or None,
+        "clientReference": row.client_reference or None,
+        "requestId": row.request_id,
+        "reconciliationState": _word(
+            types_pb2.ReconciliationState.Name(row.reconciliation_state), "RECONCILIATION_STATE_"
+        ),
+        "createdAt": time_text(row.create_time),
+        "updatedAt": time_text(row.update_time),
+        "terminalAt": time_text(row.terminal_time),
+    }
+
+
 def journey(identifier: str, answer: admin_pb2.FindJourneyResponse) -> Document:
     """Everything that happened to an id, in time order; or the journeys that carry it, newest first."""
     return {

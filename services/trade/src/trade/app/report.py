@@ -9,7 +9,7 @@ from poolkit.crashpoints import reach
 from poolkit.database import Database
 from poolkit.outbox import Row, append
 from poolkit.relay import Relay
-from trade.app import steps
+from trade.app import measures, steps
 from trade.app.ports import Events
 from trade.domain.lifecycle import Decision, Outcome, Report, decide_all
 from trade.domain.trade import Trade
@@ -60,6 +60,7 @@ class ReportSettlements:
                 await report_store.keep(unit, kept)
             await unit.commit()
         self._relay.hand_over(told)
+        measures.count_transitions(transitions, by="report")
         reach(steps.AFTER_REPORT)
         latest = {trade_id: held.trade for trade_id, held in locked.items()}
         latest.update((transition.trade.trade_id, transition.trade) for transition in transitions)

@@ -25,6 +25,9 @@ _PASSED: dict[Status, frozenset[Status]] = {
     Status.RETURNED: frozenset({Status.SETTLED}),
 }
 
+OPERATOR = "operator"
+"""The source of what a person decided."""
+
 
 class Outcome(StrEnum):
     """What one report does to its trade."""
@@ -106,6 +109,27 @@ def decide_all(
             trade = decision.transitions[-1].trade
         decisions.append(decision)
     return decisions
+
+
+def release_by_operator(trade: Trade, *, request_id: str, traceparent: str, now: datetime) -> Transition | None:
+    """The move of a trade that a person lets go; None where it has ended: only `reserved` becomes `released`.
+
+    An early `returned` does not keep it: it said that money went back, and so does this.
+    """
+    decision = Report(
+        trade_id=trade.trade_id,
+        status=Status.RELEASED,
+        source=OPERATOR,
+        provider_event_id="",
+        webhook_id="",
+        network_transaction_id="",
+        crypto_currency="",
+        crypto_amount="",
+        occurred_at=now,
+        request_id=request_id,
+        traceparent=traceparent,
+    )
+    return _move(trade, decision, now) if Status.RELEASED in LEGAL[trade.status] else None
 
 
 def _move(trade: Trade, report: Report, now: datetime) -> Transition:

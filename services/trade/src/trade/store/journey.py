@@ -70,6 +70,7 @@ SELECT u.*, t.status AS trade_status FROM unapplied_reports u JOIN trades t USIN
 WHERE u.trade_id = ANY($1::text[])
 """
 _DEPOSIT_ADDRESSES = "SELECT * FROM deposit_addresses WHERE trade_id = ANY($1::text[])"
+_RESOLUTIONS = "SELECT * FROM resolutions WHERE trade_id = ANY($1::text[])"
 _EVENTS = "SELECT * FROM outbox WHERE event_id = ANY($1::text[])"
 
 
@@ -97,6 +98,7 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
     rows += [_transition(row) for row in transitions]
     rows += [_unapplied(row) for row in await database.fetch(_UNAPPLIED, chosen)]
     rows += [_deposit_address(row) for row in await database.fetch(_DEPOSIT_ADDRESSES, chosen)]
+    rows += [_resolution(row) for row in await database.fetch(_RESOLUTIONS, chosen)]
     rows += [_event(row, event_ids[row["event_id"]]) for row in await database.fetch(_EVENTS, list(event_ids))]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
@@ -214,4 +216,16 @@ def _event(row: Record, transition: Record) -> JourneyRow:
         ids={"event": row["event_id"], "trade": transition["trade_id"], "request": row["request_id"]},
         facts={"topic": row["topic"], "type": row["type"], "published_at": published.isoformat() if published else ""},
         awaited=None if published else Awaited("the event to reach the broker", row["created_at"]),
+    )
+
+
+def _resolution(row: Record) -> JourneyRow:
+    return JourneyRow(
+        recorded_at=row["created_at"],
+        kind="resolution",
+        record_id=f"{row['trade_id']}/resolution",
+        summary=f"{row['resolved_by']} decided to {row['resolution']} the trade: {row['reason']}",
+        traceparent=row["traceparent"],
+        ids={"trade": row["trade_id"], "resolution_request": row["request_id"]},
+        facts={"resolution": row["resolution"], "reason": row["reason"], "resolved_by": row["resolved_by"]},
     )

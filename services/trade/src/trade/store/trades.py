@@ -78,6 +78,11 @@ WHERE t.status = 'reserved' AND t.created_at <= clock_timestamp() - make_interva
 ORDER BY t.created_at, t.trade_id LIMIT $4
 """
 
+_OLDEST_RESERVED = """
+SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM trades
+WHERE status = 'reserved' ORDER BY created_at, trade_id LIMIT 1
+"""
+
 # Before and after every trade there is.
 _FIRST: Final = Position(datetime(1, 1, 1, tzinfo=UTC), "")
 _LAST: Final = Position(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "")
@@ -183,6 +188,11 @@ async def list_overdue(
     """Reads trades of all organizations reserved for at least so long, the oldest first, younger than `after`."""
     rows = await database.fetch(_OVERDUE, float(age_seconds_min), *(after or _FIRST), limit)
     return [OverdueTrade(row["trade_id"], row["organization_id"], row["request_id"], row["created_at"]) for row in rows]
+
+
+async def oldest_reserved_seconds(database: Database) -> float:
+    """How long the oldest reserved trade has been reserved; 0 when there is none."""
+    return max(await database.fetch_value(_OLDEST_RESERVED) or 0.0, 0.0)
 
 
 def trade_of(row: Record) -> Trade:
