@@ -36,6 +36,14 @@ def _time_text(milliseconds: int) -> str:
     return "".join([_PAIRS[bounded >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
 
 
+def occurred_ms(transaction: str) -> int:
+    """When the event behind a transaction id happened, in Unix milliseconds."""
+    milliseconds = 0
+    for character in transaction[len(TRANSACTION) : len(TRANSACTION) + 10]:
+        milliseconds = milliseconds << 5 | _CROCKFORD.index(character)
+    return milliseconds
+
+
 def entry_id(transaction: str, leg_number: int | str) -> str:
     """`le_…`: the transaction's ULID and the number of the leg."""
     return f"le_{transaction[7:]}{leg_number}"

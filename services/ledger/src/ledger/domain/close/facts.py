@@ -5,6 +5,8 @@ Amounts are minor units with their currency. Times are Unix milliseconds, 0 wher
 
 from typing import Final, NamedTuple
 
+from ledger.domain.identities import occurred_ms
+
 RESERVED: Final = "reserved"
 
 
@@ -102,7 +104,11 @@ class PostingRow(NamedTuple):
     quote_id: str
     request_id: str
     client_reference: str
-    occurred_ms: int
+
+    @property
+    def occurred_ms(self) -> int:
+        """When the event happened that it follows from."""
+        return occurred_ms(self.transaction_id)
 
 
 class Posted(NamedTuple):

@@ -64,14 +64,6 @@ class Finding(NamedTuple):
         return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).digest()
 
     @property
-    def amount(self) -> Amount | None:
-        """What to look for elsewhere: the first amount any side knows, without its sign."""
-        for sided in self.amounts:
-            if sided.amount is not None:
-                return Amount(abs(sided.amount.units), sided.amount.currency)
-        return None
-
-    @property
     def unmatched(self) -> bool:
         """Whether ids alone found no counterpart, so that another exception may be it."""
         return self.kind in UNMATCHED

@@ -41,8 +41,8 @@ class Kind(StrEnum):
 
 NEXT_STEPS: Final[Mapping[Kind, str]] = MappingProxyType(
     {
-        Kind.TERMINAL_TRADE_WITHOUT_POSTING: "Look with `poolctl journey` whether trade has published the event; if the "
-        "ledger gave it up, replay it with `poolctl dlq replay ledger`, then run the close again.",
+        Kind.TERMINAL_TRADE_WITHOUT_POSTING: "Look with `poolctl journey` whether trade has published the event; if "
+        "the ledger gave it up, replay it with `poolctl dlq replay ledger`, then run the close again.",
         Kind.POSTING_WITHOUT_TERMINAL_TRADE: "Ask the owner what became of the trade or pay-in with `poolctl journey`, "
         "and prove the ledger's part with `poolctl ledger rebuild --against-owners`.",
         Kind.AMOUNT_MISMATCH: "Ask the provider what it delivered, with the network's transaction as proof, and decide "
@@ -51,8 +51,8 @@ NEXT_STEPS: Final[Mapping[Kind, str]] = MappingProxyType(
         "once it is applied the hold ends by itself.",
         Kind.RESERVED_TOO_LONG: "Ask the settlement provider; where it says that nothing was delivered, release the "
         "trade with `poolctl trade resolve`.",
-        Kind.EVENT_NOT_PROCESSED: "Read why in `poolctl journey`, mend the cause, and replay what was dead-lettered with "
-        "`poolctl dlq replay`.",
+        Kind.EVENT_NOT_PROCESSED: "Read why in `poolctl journey`, mend the cause, and replay what was dead-lettered "
+        "with `poolctl dlq replay`.",
         Kind.EVENT_ID_REUSED: "Ask the sender which of the two is true; the first one has taken effect, the other "
         "never will.",
         Kind.RETURNED_WITHOUT_SETTLED: "Ask the provider whether it settled at all; the return takes effect as soon as "

@@ -1,6 +1,6 @@
 """Owns merging streams that are ordered by the same key into groups of one key, a page of each in memory at a time."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from ledger.domain.close.facts import (
@@ -73,7 +73,7 @@ async def merge(streams: Sequence[Ordered]) -> AsyncIterator[tuple[str, list[tup
 
 async def trade_groups(
     *, ended: Pages, reserved: Pages, postings: Pages, reports: Pages, notes: Pages, before_ms: int = 0
-) -> AsyncIterator[TradeGroup]:
+) -> AsyncGenerator[TradeGroup, None]:
     """All that is known of each trade. What came about at `before_ms` or later is left out, unless that is 0.
 
     A date that has not ended is looked at while it goes on: leaving out by one instant makes all owners tell of the
@@ -93,7 +93,7 @@ async def trade_groups(
         yield group
 
 
-async def payin_groups(*, facts: Pages, rows: Pages, before_ms: int = 0) -> AsyncIterator[PayinGroup]:
+async def payin_groups(*, facts: Pages, rows: Pages, before_ms: int = 0) -> AsyncGenerator[PayinGroup, None]:
     """All that is known of each pay-in. What came about at `before_ms` or later is left out, unless that is 0."""
     streams = [Ordered("webhook-ingest's pay-ins", facts), Ordered("the ledger's pay-ins", rows)]
     async for event_id, (told, stored) in merge(streams):

@@ -1,0 +1,194 @@
+"""Owns closing a date: wait for the cut, compare, store what is new as a signed revision, tell the trades."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import asyncpg
+from prometheus_client import Gauge, Histogram
+
+from ledger.app.close.compare import Comparison, Cut, TradeOf, end_of
+from ledger.app.close.cutoff import Cutoff
+from ledger.app.close.ports import Owners, Progress, Tell
+from ledger.app.close.tell_trades import TellTrades
+from ledger.app.sign_heads import Signer, sign_heads
+from ledger.domain.close.contents import CHANGES_MAX, Contents, changed_numbers
+from ledger.domain.close.findings import FindingsHash
+from ledger.domain.close.kinds import Kind
+from ledger.domain.close.trades import Limits
+from ledger.domain.heads import Close
+from ledger.store.close import closes, exceptions, standing
+from ledger.store.close.closes import CloseChanges, CloseRow
+from poolkit.database import Contended, Database, Unit
+from poolkit.errors import InvalidRequest, Unavailable
+from poolkit.ids import new_id
+
+_MISMATCHES = Gauge("pools_ledger_mismatches", "Exceptions in the newest close of a date that has ended", ["kind"])
+_CLOSED = Gauge("pools_ledger_closed_date_seconds", "The newest date that is closed, as the Unix time of its end")
+_DURATION = Histogram(
+    "pools_ledger_close_duration_seconds", "How long closing took", buckets=(0.1, 0.5, 1, 5, 15, 30, 60, 120, 180, 600)
+)
+
+
+class Patience(NamedTuple):
+    """How long things may take before they are exceptions, or a close gives up."""
+
+    reserved_seconds_max: float
+    unprocessed_seconds_max: float
+    wait_seconds_max: float
+
+
+class Asked(NamedTuple):
+    """Who asked for a close, for the record."""
+
+    request_id: str
+    requested_by: str
+    traceparent: str
+
+
+class Outcome(NamedTuple):
+    """The newest close of the date, and whether this run made it."""
+
+    close: CloseRow
+    created: bool
+
+
+class RunClose:
+    """Closes one date at a time. Safe to repeat: equal contents make no second revision.
+
+    `database` is one for reports: its statements and transactions may take as long as a close does. Raises
+    InvalidRequest, and Unavailable where an owner is out of reach or waiting was in vain; then nothing was stored.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        owners: Owners,
+        progress: Progress,
+        signer: Signer | None,
+        *,
+        mode: str,
+        patience: Patience,
+        trade_of: TradeOf,
+    ) -> None:
+        self._database = database
+        self._owners = owners
+        self._progress = progress
+        self._signer = signer
+        self._mode = mode
+        self._patience = patience
+        self._trade_of = trade_of
+        self._tell_trades = TellTrades(database, owners)
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, business_date: date, asked: Asked, tell: Tell, wait_seconds_max: float = 0.0) -> Outcome:
+        """Close the date; `tell` hears what is being done."""
+        signer = self._signer
+        if signer is None:
+            raise Unavailable("No key is there to sign a close with: set POOLS_CLOSE_SIGNING_KEY_FILE to one.")
+        async with self._turn:
+            with _DURATION.time():
+                cut = self._cut(business_date, await self._now())
+                cutoff = Cutoff(self._owners, self._progress, business_date, cut.at, over=not cut.provisional)
+                await cutoff.wait(wait_seconds_max or self._patience.wait_seconds_max, tell)
+                try:
+                    outcome = await self._close(cut, signer, asked, tell)
+                except asyncpg.UniqueViolationError as error:
+                    # Another replica closed the same date, or signed, at the same time.
+                    raise Contended from error
+            tell(f"Close {outcome.close.revision} of {business_date} is stored; the trades are told.")
+            await self._tell_trades(outcome.close)
+        observe(outcome.close)
+        return outcome
+
+    def _cut(self, business_date: date, now: datetime) -> Cut:
+        if business_date > now.date():
+            raise InvalidRequest(f"{business_date} has not begun; close a date up to today.", field="business_date")
+        provisional = business_date == now.date()
+        # Whole milliseconds, as events and ids have them.
+        at = now.replace(microsecond=now.microsecond // 1000 * 1000) if provisional else end_of(business_date)
+        patience = self._patience
+        limits = Limits(
+            cut_ms=round(at.timestamp() * 1000),
+            reserved_ms_max=round(patience.reserved_seconds_max * 1000),
+            waiting_ms_max=round(patience.unprocessed_seconds_max * 1000) if provisional else 0,
+        )
+        return Cut(business_date, at, provisional, limits)
+
+    async def _now(self) -> datetime:
+        now: datetime = await self._database.fetch_value("SELECT clock_timestamp()")
+        return now.astimezone(UTC)
+
+    async def _close(self, cut: Cut, signer: Signer, asked: Asked, tell: Tell) -> Outcome:
+        close_id = new_id("close")
+        async with self._database.transaction() as snapshot, self._database.transaction() as unit:
+            comparison = Comparison(snapshot, self._owners, cut, self._trade_of)
+            found = await _keep(unit, close_id, comparison, cut, tell)
+            contents = comparison.contents
+            inbox_sequence = await standing.read_inbox_sequence(snapshot)
+            digest = contents.digest(
+                cut.business_date, mode=self._mode, provisional=cut.provisional, findings=found.digest
+            )
+            previous = await closes.find_close(unit, cut.business_date)
+            if previous is not None and previous.content_hash == digest:
+                return Outcome(previous, created=False)
+            await exceptions.pair_candidates(unit, close_id)
+            close = CloseRow(
+                close_id,
+                self._mode,
+                cut.business_date,
+                previous.revision + 1 if previous else 1,
+                cut.provisional,
+                cut.at,
+                inbox_sequence,
+                digest,
+                contents,
+                contents.matched,
+                found.count,
+                await _changes(unit, previous, close_id, contents) if previous else None,
+                *asked,
+                created_at=cut.at,
+            )
+            await sign_heads(unit, signer, Close(close_id, cut.business_date, close.revision), mode=self._mode)
+            close = await closes.keep_close(unit, close)
+            await unit.commit()
+        return Outcome(close, created=True)
+
+
+async def _keep(unit: Unit, close_id: str, comparison: Comparison, cut: Cut, tell: Tell) -> FindingsHash:
+    found = FindingsHash()
+
+    async def already_told(kind: Kind, event_ids: Sequence[str]) -> set[str]:
+        return await exceptions.told_of(unit, close_id, kind, event_ids)
+
+    said = 0
+    async for findings in comparison.findings(already_told):
+        if findings:
+            await exceptions.keep_exceptions(
+                unit, close_id, findings, first_number=found.count + 1, cut_ms=cut.limits.cut_ms
+            )
+            found.add(findings)
+        if comparison.tally.compared - said >= 50_000:
+            said = comparison.tally.compared
+            tell(f"{said} trades are compared, {found.count} exceptions found.")
+    return found
+
+
+async def _changes(unit: Unit, previous: CloseRow, close_id: str, contents: Contents) -> CloseChanges:
+    added, now = await exceptions.only_in(unit, close_id, previous.close_id, CHANGES_MAX)
+    removed, before = await exceptions.only_in(unit, previous.close_id, close_id, CHANGES_MAX)
+    sentences = [
+        *[f"Added {told}." for told in now],
+        *[f"Removed {told}." for told in before],
+        *changed_numbers(previous.contents, contents),
+    ]
+    return CloseChanges(added, removed, sentences[:CHANGES_MAX])
+
+
+def observe(close: CloseRow) -> None:
+    """Sets the metrics of the newest close of a date that has ended."""
+    if not close.provisional:
+        for kind in Kind:
+            _MISMATCHES.labels(kind).set(close.contents.kinds.get(kind, 0))
+        _CLOSED.set(close.cut_at.timestamp())

@@ -1,0 +1,1 @@
+"""What a close reads of the ledger's own rows, and the closes themselves."""
