@@ -90,6 +90,10 @@ CREATE TABLE inbox (
 );
 CREATE UNIQUE INDEX inbox_sequence ON inbox (sequence) WHERE sequence IS NOT NULL;
 CREATE INDEX inbox_parked ON inbox (awaits) WHERE state = 'parked';
+CREATE INDEX inbox_dead ON inbox (received_at) WHERE state = 'dead';
+CREATE INDEX inbox_allocations ON inbox (awaits) WHERE topic = 'pools.payin.allocated.v1';
+-- A date's rows lie together, so that a few bytes for every hundred pages find them.
+CREATE INDEX inbox_business_date ON inbox USING brin (business_date);
 COMMENT ON TABLE inbox IS 'Every event as it came. Its bytes are kept for good; only its state may change.';
 
 CREATE TABLE transactions (
@@ -114,6 +118,7 @@ CREATE INDEX transactions_trade ON transactions (trade_id) WHERE trade_id <> '';
 CREATE INDEX transactions_quote ON transactions (quote_id) WHERE quote_id <> '';
 CREATE INDEX transactions_request ON transactions (request_id);
 CREATE INDEX transactions_client_reference ON transactions (client_reference) WHERE client_reference <> '';
+CREATE INDEX transactions_business_date ON transactions USING brin (business_date);
 COMMENT ON TABLE transactions IS 'What each event posted, linked into one chain for each organization.';
 COMMENT ON COLUMN transactions.created_at IS
     'When it was booked, under the lock of its chain: within a chain it only grows, so an instant is found by halving.';

@@ -75,12 +75,6 @@ CREATE TABLE close_tellings (
 );
 COMMENT ON TABLE close_tellings IS 'Closes whose findings every trade of the date has been told.';
 
--- A date's rows lie together, so that a few bytes a hundred pages find them.
-CREATE INDEX transactions_business_date ON transactions USING brin (business_date);
-CREATE INDEX inbox_business_date ON inbox USING brin (business_date);
-CREATE INDEX inbox_dead ON inbox (received_at) WHERE state = 'dead';
-CREATE INDEX inbox_allocations ON inbox (awaits) WHERE topic = 'pools.payin.allocated.v1';
-
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON closes
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON close_exceptions

@@ -88,7 +88,12 @@ def _gateway(wiring: Wiring) -> dict[str, str]:
 
 
 def _ledger(wiring: Wiring) -> dict[str, str]:
-    return {"POOLS_CLOSE_SIGNING_KEY_FILE": str(wiring.layout.close_signing_key_file)}
+    return {
+        "POOLS_CLOSE_SIGNING_KEY_FILE": str(wiring.layout.close_signing_key_file),
+        "POOLS_QUOTE_ADDRESS": wiring.address("quote.grpc"),
+        "POOLS_TRADE_ADDRESS": wiring.address("trade.grpc"),
+        "POOLS_WEBHOOK_INGEST_ADDRESS": wiring.address("webhook-ingest.grpc"),
+    }
 
 
 def _trade(wiring: Wiring) -> dict[str, str]:

@@ -20,6 +20,7 @@ from ledger.domain.events import (
     awaited_by,
     check_trade,
 )
+from ledger.store.close.standing import Unapplied
 from poolkit.errors import InvalidRequest
 from poolkit.kafka import PAYIN_ALLOCATED, PAYIN_CREDITED, TRADE_TERMINAL, TREASURY_MOVED
 from pools.events.v1 import events_pb2
@@ -102,6 +103,16 @@ def _business_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise InvalidRequest(f"{text!r} is not a date.", field="header.business_date") from error
+
+
+def trade_of(unapplied: Unapplied) -> str:
+    """The trade that an event which could not be applied is about; empty where nobody can tell."""
+    if unapplied.topic != TRADE_TERMINAL:
+        return ""
+    try:
+        return events_pb2.TradeTerminal.FromString(unapplied.payload).trade.transact_id
+    except DecodeError:
+        return ""
 
 
 def _trade_terminal(payload: bytes) -> tuple[events_pb2.EventHeader, Cause]:

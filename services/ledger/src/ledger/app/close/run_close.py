@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-import asyncpg
 from prometheus_client import Gauge, Histogram
 
 from ledger.app.close.compare import Comparison, Cut, TradeOf, end_of
@@ -20,7 +19,7 @@ from ledger.domain.close.trades import Limits
 from ledger.domain.heads import Close
 from ledger.store.close import closes, exceptions, standing
 from ledger.store.close.closes import CloseChanges, CloseRow
-from poolkit.database import Contended, Database, Unit
+from poolkit.database import Database, Unit
 from poolkit.errors import InvalidRequest, Unavailable
 from poolkit.ids import new_id
 
@@ -92,11 +91,7 @@ class RunClose:
                 cut = self._cut(business_date, await self._now())
                 cutoff = Cutoff(self._owners, self._progress, business_date, cut.at, over=not cut.provisional)
                 await cutoff.wait(wait_seconds_max or self._patience.wait_seconds_max, tell)
-                try:
-                    outcome = await self._close(cut, signer, asked, tell)
-                except asyncpg.UniqueViolationError as error:
-                    # Another replica closed the same date, or signed, at the same time.
-                    raise Contended from error
+                outcome = await self._close(cut, signer, asked, tell)
             tell(f"Close {outcome.close.revision} of {business_date} is stored; the trades are told.")
             await self._tell_trades(outcome.close)
         observe(outcome.close)
@@ -150,8 +145,8 @@ class RunClose:
                 *asked,
                 created_at=cut.at,
             )
-            await sign_heads(unit, signer, Close(close_id, cut.business_date, close.revision), mode=self._mode)
             close = await closes.keep_close(unit, close)
+            await sign_heads(unit, signer, Close(close_id, cut.business_date, close.revision), mode=self._mode)
             await unit.commit()
         return Outcome(close, created=True)
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from ledger.domain.close.contents import Contents
-from poolkit.database import Database, Record, Unit
+from poolkit.database import Contended, Database, Record, Unit
 
 PAGE_ROWS: Final = 500
 
@@ -16,6 +16,7 @@ _COLUMNS = """close_id, mode, business_date, revision, provisional, cut_at, inbo
 _KEEP = f"""
 INSERT INTO closes ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
                                         clock_timestamp())
+ON CONFLICT (business_date, revision) DO NOTHING
 RETURNING created_at
 """  # noqa: S608 - constants only
 
@@ -68,7 +69,7 @@ class CloseRow(NamedTuple):
 
 
 async def keep_close(unit: Unit, close: CloseRow) -> CloseRow:
-    """Stores the close; answers it as stored. A revision somebody else has stored violates a unique constraint."""
+    """Stores the close; answers it as stored. Raises Contended where somebody else has stored the revision."""
     row = await unit.fetch_row(
         _KEEP,
         *close[:8],
@@ -78,7 +79,8 @@ async def keep_close(unit: Unit, close: CloseRow) -> CloseRow:
         json.dumps(close.changes._asdict()) if close.changes else None,
         *close[12:15],
     )
-    assert row is not None
+    if row is None:
+        raise Contended("Another close of the date was stored meanwhile.")
     return close._replace(created_at=row["created_at"])
 
 

@@ -1,0 +1,62 @@
+"""Owns the wiring of the daily close: its database, whom it asks, its RPCs, and the schedule under its lease."""
+
+from typing import Final
+
+from ledger.api.close_service import CloseService
+from ledger.api.decode import trade_of
+from ledger.api.event_handler import TOPICS
+from ledger.app.close.run_close import Patience, RunClose
+from ledger.app.close.schedule import Schedule
+from ledger.outbound.fact_owners import OwnersClient
+from ledger.outbound.signing_key import load_signing_key
+from ledger.settings import LedgerSettings
+from poolkit.database import Database
+from poolkit.group_progress import GroupProgress
+from poolkit.leases import Lease
+from poolkit.runtime import Runtime
+from pools.ledger.v1 import close_pb2_grpc
+
+# A statement may read a whole date, and a transaction stay open for as long as owners take to tell of it.
+_STATEMENT_MS_MAX: Final = 300_000
+_TRANSACTION_MS_MAX: Final = 900_000
+_CONNECTIONS: Final = 4
+_LEASE_SECONDS: Final = 10.0
+
+
+def add_closes(runtime: Runtime[LedgerSettings], group: str) -> None:
+    """Hangs closes on the runtime; `group` is the consumer group whose progress they wait for."""
+    settings, mode = runtime.settings, runtime.mode
+    database = Database(
+        settings.database_url.get_secret_value(),
+        application_name="ledger close",
+        pool_size=_CONNECTIONS,
+        statement_timeout_ms=_STATEMENT_MS_MAX,
+        idle_in_transaction_timeout_ms=_TRANSACTION_MS_MAX,
+    )
+    runtime.on_close(database.close)
+    owners = OwnersClient(
+        trade=runtime.channel(settings.trade_address),
+        webhook_ingest=runtime.channel(settings.webhook_ingest_address),
+        quote=runtime.channel(settings.quote_address),
+        mode=mode,
+    )
+    key_file = settings.close_signing_key_file
+    run = RunClose(
+        database,
+        owners,
+        GroupProgress(settings.kafka_bootstrap, group, TOPICS, mode),
+        load_signing_key(key_file) if key_file else None,
+        mode=mode,
+        patience=Patience(
+            settings.reserved_seconds_max, settings.unprocessed_seconds_max, settings.close_wait_seconds_max
+        ),
+        trade_of=trade_of,
+    )
+    runtime.rpc.add(close_pb2_grpc.add_CloseServiceServicer_to_server, CloseService(database, run))
+    if settings.close_schedule_enabled:
+        schedule = Schedule(
+            database, run, delay_seconds=settings.close_delay_seconds, look_seconds=settings.close_look_seconds
+        )
+        # The lease beats beside long statements, so it has the service's own connections.
+        lease = Lease(runtime.database, "close", _LEASE_SECONDS)
+        runtime.add_loop("close", lambda: lease.run(schedule.run))
