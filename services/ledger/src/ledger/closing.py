@@ -8,12 +8,13 @@ from ledger.api.event_handler import TOPICS
 from ledger.app.close.run_close import Patience, RunClose
 from ledger.app.close.schedule import Schedule
 from ledger.outbound.fact_owners import OwnersClient
-from ledger.outbound.signing_key import load_signing_key
+from ledger.outbound.signing_key import SigningKey
 from ledger.settings import LedgerSettings
 from poolkit.database import Database
 from poolkit.group_progress import GroupProgress
 from poolkit.leases import Lease
 from poolkit.runtime import Runtime
+from poolkit.settings import PREFIX
 from pools.ledger.v1 import close_pb2_grpc
 
 # A statement may read a whole date, and a transaction stay open for as long as owners take to tell of it.
@@ -23,7 +24,7 @@ _CONNECTIONS: Final = 4
 _LEASE_SECONDS: Final = 10.0
 
 
-def add_closes(runtime: Runtime[LedgerSettings], group: str) -> None:
+def add_closes(runtime: Runtime[LedgerSettings], group: str, signing_key: SigningKey | None) -> None:
     """Hangs closes on the runtime; `group` is the consumer group whose progress they wait for."""
     settings, mode = runtime.settings, runtime.mode
     database = Database(
@@ -34,18 +35,12 @@ def add_closes(runtime: Runtime[LedgerSettings], group: str) -> None:
         idle_in_transaction_timeout_ms=_TRANSACTION_MS_MAX,
     )
     runtime.on_close(database.close)
-    owners = OwnersClient(
-        trade=runtime.channel(settings.trade_address),
-        webhook_ingest=runtime.channel(settings.webhook_ingest_address),
-        quote=runtime.channel(settings.quote_address),
-        mode=mode,
-    )
-    key_file = settings.close_signing_key_file
+    missing = _missing(settings)
     run = RunClose(
         database,
-        owners,
+        _owners(runtime),
         GroupProgress(settings.kafka_bootstrap, group, TOPICS, mode),
-        load_signing_key(key_file) if key_file else None,
+        signing_key,
         mode=mode,
         patience=Patience(
             settings.reserved_seconds_max, settings.unprocessed_seconds_max, settings.close_wait_seconds_max
@@ -53,10 +48,31 @@ def add_closes(runtime: Runtime[LedgerSettings], group: str) -> None:
         trade_of=trade_of,
     )
     runtime.rpc.add(close_pb2_grpc.add_CloseServiceServicer_to_server, CloseService(database, run))
-    if settings.close_schedule_enabled:
+    if missing:
+        runtime.log.warning("dates_are_not_closed", unset=missing)
+    elif settings.close_schedule_enabled:
         schedule = Schedule(
             database, run, delay_seconds=settings.close_delay_seconds, look_seconds=settings.close_look_seconds
         )
         # The lease beats beside long statements, so it has the service's own connections.
         lease = Lease(runtime.database, "close", _LEASE_SECONDS)
         runtime.add_loop("close", lambda: lease.run(schedule.run))
+
+
+def _missing(settings: LedgerSettings) -> list[str]:
+    """What has to be set before dates can be closed."""
+    needed = ("trade_address", "webhook_ingest_address", "quote_address", "close_signing_key_file")
+    return [f"{PREFIX}{name.upper()}" for name in needed if getattr(settings, name) is None]
+
+
+def _owners(runtime: Runtime[LedgerSettings]) -> OwnersClient | None:
+    settings = runtime.settings
+    trade, webhook_ingest, quote = settings.trade_address, settings.webhook_ingest_address, settings.quote_address
+    if trade is None or webhook_ingest is None or quote is None:
+        return None
+    return OwnersClient(
+        trade=runtime.channel(trade),
+        webhook_ingest=runtime.channel(webhook_ingest),
+        quote=runtime.channel(quote),
+        mode=runtime.mode,
+    )

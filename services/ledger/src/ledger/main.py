@@ -12,8 +12,8 @@ from ledger.app.apply_events import ApplyEvents
 from ledger.app.find_records import find_records
 from ledger.app.place_holds import PlaceHolds
 from ledger.app.verify_ledger import VerifyLedger
-from ledger.outbound.signing_key import load_signing_key, load_trusted_keys
 from ledger.closing import add_closes
+from ledger.outbound.signing_key import load_signing_key, load_trusted_keys
 from ledger.rebuild import rebuild
 from ledger.settings import LedgerSettings
 from poolkit.inbox import EventConsumer
@@ -54,7 +54,7 @@ async def build(runtime: Runtime[LedgerSettings]) -> None:
         dead_letter_producer=runtime.producer,
     )
     runtime.add_consumer(consumer)
-    add_closes(runtime, consumer.group)
+    add_closes(runtime, consumer.group, signing_key)
 
 
 def run() -> None:

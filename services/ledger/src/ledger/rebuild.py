@@ -29,7 +29,7 @@ from poolkit.database import Database
 from poolkit.errors import DomainError, Unavailable
 from poolkit.logs import configure_logging
 from poolkit.rpc.channels import open_channel
-from poolkit.settings import Address, DatabaseUrl, MigratorSettings, load
+from poolkit.settings import DatabaseUrl, MigratorSettings, load
 
 STATEMENT_TIMEOUT_MS: Final = 3_600_000
 SETTLE_SECONDS_MAX: Final = 60.0
@@ -45,9 +45,6 @@ class RebuildSettings(LedgerSettings):
     rebuild_migrator_database_url: DatabaseUrl | None = Field(
         default=None, description="the migrator's URL of the same database; unset when it is migrated already"
     )
-    trade_address: Address | None = Field(default=None, description="host:port of the trade service")
-    webhook_ingest_address: Address | None = Field(default=None, description="host:port of the webhook-ingest service")
-    quote_address: Address | None = Field(default=None, description="host:port of the quote service")
 
 
 class Refusal(Exception):

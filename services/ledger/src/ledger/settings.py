@@ -13,9 +13,15 @@ class LedgerSettings(ServiceSettings):
     Only a close calls anybody: what the ledger does for a trade depends on no colleague.
     """
 
-    trade_address: Address = Field(description="host:port of the trade service")
-    webhook_ingest_address: Address = Field(description="host:port of the webhook-ingest service")
-    quote_address: Address = Field(description="host:port of the quote service")
+    trade_address: Address | None = Field(
+        default=None, description="host:port of the trade service; without it no date is closed"
+    )
+    webhook_ingest_address: Address | None = Field(
+        default=None, description="host:port of the webhook-ingest service; without it no date is closed"
+    )
+    quote_address: Address | None = Field(
+        default=None, description="host:port of the quote service; without it no date is closed"
+    )
     close_schedule_enabled: bool = Field(
         default=True, description="`true` to close every date by itself, `false` where something else asks for it"
     )

@@ -63,7 +63,7 @@ class RunClose:
     def __init__(
         self,
         database: Database,
-        owners: Owners,
+        owners: Owners | None,
         progress: Progress,
         signer: Signer | None,
         *,
@@ -78,22 +78,24 @@ class RunClose:
         self._mode = mode
         self._patience = patience
         self._trade_of = trade_of
-        self._tell_trades = TellTrades(database, owners)
         self._turn = asyncio.Lock()
 
     async def __call__(self, business_date: date, asked: Asked, tell: Tell, wait_seconds_max: float = 0.0) -> Outcome:
         """Close the date; `tell` hears what is being done."""
-        signer = self._signer
-        if signer is None:
-            raise Unavailable("No key is there to sign a close with: set POOLS_CLOSE_SIGNING_KEY_FILE to one.")
+        signer, owners = self._signer, self._owners
+        if signer is None or owners is None:
+            raise Unavailable(
+                "This ledger closes no dates: set its POOLS_CLOSE_SIGNING_KEY_FILE and the addresses of trade, "
+                "webhook-ingest and quote."
+            )
         async with self._turn:
             with _DURATION.time():
                 cut = self._cut(business_date, await self._now())
-                cutoff = Cutoff(self._owners, self._progress, business_date, cut.at, over=not cut.provisional)
+                cutoff = Cutoff(owners, self._progress, business_date, cut.at, over=not cut.provisional)
                 await cutoff.wait(wait_seconds_max or self._patience.wait_seconds_max, tell)
-                outcome = await self._close(cut, signer, asked, tell)
+                outcome = await self._close(cut, owners, signer, asked, tell)
             tell(f"Close {outcome.close.revision} of {business_date} is stored; the trades are told.")
-            await self._tell_trades(outcome.close)
+            await TellTrades(self._database, owners)(outcome.close)
         observe(outcome.close)
         return outcome
 
@@ -115,10 +117,10 @@ class RunClose:
         now: datetime = await self._database.fetch_value("SELECT clock_timestamp()")
         return now.astimezone(UTC)
 
-    async def _close(self, cut: Cut, signer: Signer, asked: Asked, tell: Tell) -> Outcome:
+    async def _close(self, cut: Cut, owners: Owners, signer: Signer, asked: Asked, tell: Tell) -> Outcome:
         close_id = new_id("close")
         async with self._database.transaction() as snapshot, self._database.transaction() as unit:
-            comparison = Comparison(snapshot, self._owners, cut, self._trade_of)
+            comparison = Comparison(snapshot, owners, cut, self._trade_of)
             found = await _keep(unit, close_id, comparison, cut, tell)
             contents = comparison.contents
             inbox_sequence = await standing.read_inbox_sequence(snapshot)

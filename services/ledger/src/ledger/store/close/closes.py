@@ -110,6 +110,6 @@ async def keep_telling(database: Database, close_id: str, *, matched: int, excep
 
 def _close(row: Record) -> CloseRow:
     values = list(row)
-    values[8] = Contents(**json.loads(values[8]))
-    values[11] = CloseChanges(**json.loads(values[11])) if values[11] else None
+    values[8] = Contents(**values[8])
+    values[11] = CloseChanges(**values[11]) if values[11] else None
     return CloseRow(*values)

@@ -133,7 +133,7 @@ async def pair_candidates(unit: Unit, close_id: str) -> None:
 async def only_in(unit: Unit, close_id: str, other_id: str, limit: int) -> tuple[int, list[str]]:
     """How many exceptions one close has that another lacks, and the first of them in words."""
     rows: list[Any] = await unit.fetch(_ONLY_IN, close_id, other_id, limit)
-    told = [f"{kind}: {', '.join(f'{name} {id_}' for name, id_ in json.loads(ids).items())}" for kind, ids, _ in rows]
+    told = [f"{kind}: {', '.join(f'{name} {id_}' for name, id_ in ids.items())}" for kind, ids, _ in rows]
     return (rows[0]["total"] if rows else 0), told
 
 
@@ -151,13 +151,13 @@ def _exception(row: Any) -> ExceptionRow:
     return ExceptionRow(
         number,
         Kind(kind),
-        Ids(**json.loads(ids)),
-        tuple([Sided(side, of, Amount(*amount) if amount else None) for side, of, *amount in json.loads(amounts)]),
+        Ids(**ids),
+        tuple([Sided(side, of, Amount(*amount) if amount else None) for side, of, *amount in amounts]),
         occurred_at,
         age_seconds,
         description,
         fingerprint,
-        tuple([Candidate(number, Kind(of), Ids(**known), apart) for number, of, known, apart in json.loads(candidates)])
+        tuple([Candidate(number, Kind(of), Ids(**known), apart) for number, of, known, apart in candidates])
         if candidates
         else (),
     )
