@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import time
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from poolctl.partner_api import PartnerApi
 from poolctl.payin import pay_in
 from poolctl.session import Addresses, Session
 from poolctl.stack import Stack
+from poolkit.security import sign_standard
 from pools.gateway.v1 import admin_pb2
+from pools.webhook_ingest.v1 import webhook_ingest_pb2
 from tests.waiting import eventually
 
 POOL = "EUR-USDT"
@@ -82,6 +89,17 @@ class Town:
 
                 await eventually(booked, "the pay-in is booked", seconds=30)
         return customer
+
+    async def report(self, event: dict[str, Any]) -> None:
+        """Tells of a trade as a settlement provider of the test's own."""
+        source = f"chaos-{uuid.uuid4().hex[:8]}"
+        async with Session(self.addresses) as session, httpx.AsyncClient(trust_env=False) as http:
+            made = await session.webhook_ingest.admin.CreateSource(webhook_ingest_pb2.CreateSourceRequest(name=source))
+            body = json.dumps({"occurredAt": datetime.now(UTC).isoformat(), **event}).encode()
+            headers = sign_standard([made.secret], str(event["eventId"]), int(time.time()), body)
+            url = f"{self.addresses.webhooks}/v1/webhooks/{source}"
+            response = await http.post(url, content=body, headers=headers)
+            assert response.status_code == 200, response.text
 
     async def close(self) -> None:
         """Lets the customers' connections go."""

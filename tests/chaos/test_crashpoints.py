@@ -60,14 +60,22 @@ async def test_a_crash_on_the_way_back_gives_everything_back_once(town: Town, po
     assert await _inventory_adds_up(town)
 
 
-async def test_a_crash_after_a_settlement_report_posts_it_once(town: Town) -> None:
+async def test_a_crash_after_a_settlement_report_posts_it_once_and_keeps_a_refused_one_once(town: Town) -> None:
     customer = await town.customer(funds="100.00")
     await town.stack.stop_part("trade")
     await town.stack.start_part("trade", {"POOLS_CRASHPOINT": steps.AFTER_REPORT})
     quote_id = await customer.quote("TQchaoschaoschaoschaoschaosch0001")
     trade = await _transact(customer, quote_id)
     await town.stack.part("trade").process.wait(20)
+    # The report is told again, which is the first time; the second will be one that is refused.
+    await town.stack.start_part("trade", {"POOLS_CRASHPOINT": f"{steps.AFTER_REPORT}@2"})
+    await _processed(town, trade["transactId"], ["processed"])
+    await town.report({"eventId": "chaos-refused", "kind": "trade.failed", "transactId": trade["transactId"]})
+    await town.stack.part("trade").process.wait(20)
     await town.stack.start_part("trade")
+    await _processed(town, trade["transactId"], ["exception", "processed"])
+    kept = "SELECT count(*) FROM unapplied_reports WHERE provider_event_id = 'chaos-refused'"
+    assert await town.value("trade", kept) == 1
 
     async def posted() -> bool:
         return bool((await customer.api.list_ledger("EUR"))["entries"][0]["reason"] == "buy_debit")
@@ -76,6 +84,19 @@ async def test_a_crash_after_a_settlement_report_posts_it_once(town: Town) -> No
     query = "SELECT count(*) FROM transactions WHERE trade_id = $1"
     assert await town.value("ledger", query, trade["transactId"]) == 1
     assert (await customer.api.list_ledger("EUR"))["available"] == "90.00"
+
+
+async def _processed(town: Town, trade_id: object, outcomes: list[str]) -> None:
+    """Waits until the reports on a trade have ended so, in alphabetical order."""
+    ends = """
+        SELECT a.outcome FROM webhook_attempts a JOIN webhooks w USING (webhook_id)
+        WHERE w.transact_id = $1 AND a.outcome <> 'retry' ORDER BY 1
+    """
+
+    async def all_ended() -> bool:
+        return [row["outcome"] for row in await town.rows("webhook-ingest", ends, trade_id)] == outcomes
+
+    await eventually(all_ended, f"reports end as {outcomes}", seconds=40)
 
 
 async def _crash_trade_at(town: Town, point: str, customer: Customer, quote_id: str) -> None:

@@ -20,6 +20,13 @@ def price(fiat: Decimal, rate: Decimal, spread_bps: int, fee_bps: int) -> tuple[
     return fee, ((fiat - fee) * rate * (1 - spread_bps / BPS)).quantize(MICRO, ROUND_FLOOR)
 
 
+def sale_price(crypto: Decimal, rate: Decimal, spread_bps: int, fee_bps: int) -> tuple[Decimal, Decimal]:
+    """Fee and fiat of an off-ramp quote given in crypto."""
+    gross = (crypto * (1 - spread_bps / BPS) / rate).quantize(CENT, ROUND_FLOOR)
+    fee = (gross * fee_bps / BPS).quantize(CENT, ROUND_CEILING)
+    return fee, gross - fee
+
+
 @dataclass(slots=True)
 class Trade:
     """A reserved quote and what was reported of it."""
@@ -28,15 +35,15 @@ class Trade:
     status: str = "reserved"
     returned_early: bool = False
 
-    def report(self, status: str) -> str:
-        """What a report does: `applied`, `repeated`, `early` or `refused`."""
+    def report(self, status: str, *, fits: bool) -> str:
+        """What a report does: `applied`, `repeated`, `early` or `refused`; one that does not fit settles nothing."""
         if status == self.status or (status == "settled" and self.status == "returned"):
             return "repeated"
         if status == "returned" and self.status == "reserved":
             effect = "repeated" if self.returned_early else "early"
             self.returned_early = True
             return effect
-        if status not in NEXT.get(self.status, ()):
+        if status not in NEXT.get(self.status, ()) or not fits:
             return "refused"
         self.status = "returned" if status == "settled" and self.returned_early else status
         return "applied"
@@ -49,6 +56,7 @@ class Quote:
     quote_id: str
     owner: int
     pool_id: str
+    sale: bool
     fiat: Decimal
     crypto: Decimal
     rate: Decimal
@@ -56,6 +64,8 @@ class Quote:
     rejected: bool = False
     expired: bool = False
     trade: Trade | None = None
+    deposit_address: str = ""
+    """Where the crypto of a sale goes."""
 
     @property
     def status(self) -> str:
@@ -67,6 +77,17 @@ class Quote:
     def legs(self) -> dict[tuple[str, str], Decimal]:
         """What `settled` posts, by kind of account and currency."""
         fiat, crypto = self.pool_id.split("-")
+        if self.sale:
+            market = (self.crypto / self.rate).quantize(CENT, ROUND_FLOOR)
+            sold = {
+                ("partner", fiat): self.fiat,
+                ("fees", fiat): self.fee,
+                ("spread", fiat): market - self.fiat - self.fee,
+                ("conversion", fiat): -market,
+                ("conversion", crypto): self.crypto,
+                ("inventory", crypto): -self.crypto,
+            }
+            return {account: amount for account, amount in sold.items() if amount}
         gross = ((self.fiat - self.fee) * self.rate).quantize(MICRO, ROUND_FLOOR)
         legs = {
             ("partner", fiat): -self.fiat,
@@ -107,14 +128,17 @@ class Model:
     keys: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     """Quote and pool that a key of an organization is bound to."""
     entries: dict[int, list[Entry]] = field(default_factory=dict)
+    sellers: set[int] = field(default_factory=set)
+    """Organizations that may sell."""
 
     def posted(self, organization: int) -> Decimal:
         """The sum of the entries."""
         return sum((entry.delta for entry in self.entries.get(organization, ())), Decimal("0.00"))
 
     def available(self, organization: int) -> Decimal:
-        """Posted less what reserved trades hold."""
-        held = (quote.fiat for quote in self.of(organization) if quote.trade and quote.trade.status == "reserved")
+        """Posted less what reserved purchases hold; who sells has nothing held."""
+        reserved = (quote for quote in self.of(organization) if quote.trade and quote.trade.status == "reserved")
+        held = (quote.fiat for quote in reserved if not quote.sale)
         return self.posted(organization) - sum(held)
 
     def of(self, organization: int) -> list[Quote]:
@@ -125,13 +149,18 @@ class Model:
         """Money arrives."""
         self._post(organization, "payin_credit", amount, "")
 
-    def quote(self, given: dict[str, Any], owner: int, fiat: Decimal) -> Quote:
-        """Takes a quote over, once its price is what the formula says."""
-        rate = Decimal(given["rate"])
-        fee, crypto = price(fiat, rate, given["spreadBps"], given["feeBps"])
-        assert given["fiatAmount"] == str(fiat), given
-        assert (given["feeAmount"], given["cryptoAmount"]) == (str(fee), str(crypto)), given
-        quote = Quote(given["quoteId"], owner, given["poolId"], fiat, crypto, rate, fee)
+    def quote(self, given: dict[str, Any], owner: int, asked: Decimal, *, sale: bool = False) -> Quote:
+        """Takes a quote over, once its price is what the formula says: for fiat, or for crypto to sell."""
+        rate, terms = Decimal(given["rate"]), (given["spreadBps"], given["feeBps"])
+        fiat = crypto = asked
+        if sale:
+            fee, fiat = sale_price(crypto, rate, *terms)
+        else:
+            fee, crypto = price(fiat, rate, *terms)
+        assert given["side"] == ("off_ramp" if sale else "on_ramp"), given
+        shown = (given["fiatAmount"], given["feeAmount"], given["cryptoAmount"])
+        assert shown == (str(fiat), str(fee), str(crypto)), given
+        quote = Quote(given["quoteId"], owner, given["poolId"], sale, fiat, crypto, rate, fee)
         assert quote.quote_id not in self.quotes
         self.quotes[quote.quote_id] = quote
         return quote
@@ -158,7 +187,9 @@ class Model:
         if not replayed:
             if quote.status != "active":
                 return Outcome(f"quote_{quote.status}")
-            if quote.fiat > self.available(organization):
+            if quote.sale and organization not in self.sellers:
+                return Outcome("off_ramp_not_enabled")
+            if not quote.sale and quote.fiat > self.available(organization):
                 return Outcome("insufficient_balance")
             quote.trade = Trade()
         self.keys[organization, key] = quote_id, pool_id
@@ -169,17 +200,19 @@ class Model:
         quote = self.quotes[quote_id]
         return quote.trade.status if quote.trade and quote.owner == organization else "not_found"
 
-    def report(self, quote_id: str, status: str) -> str:
-        """A settlement report on the quote's trade: what it does."""
+    def report(self, quote_id: str, status: str, *, exact: bool = True) -> str:
+        """A settlement report on the quote's trade: what it does. Of another amount it settles no sale."""
         quote = self.quotes[quote_id]
         assert quote.trade is not None
         before = quote.trade.status
-        effect = quote.trade.report(status)
+        effect = quote.trade.report(status, fits=exact or not quote.sale or status != "settled")
         after = quote.trade.status
+        settled, undone = ("sell_credit", "sell_reversal") if quote.sale else ("buy_debit", "buy_refund")
+        moved = quote.fiat if quote.sale else -quote.fiat
         if before == "reserved" and after in ("settled", "returned"):
-            self._post(quote.owner, "buy_debit", -quote.fiat, quote_id)
+            self._post(quote.owner, settled, moved, quote_id)
         if before != "returned" and after == "returned":
-            self._post(quote.owner, "buy_refund", quote.fiat, quote_id)
+            self._post(quote.owner, undone, -moved, quote_id)
         return effect
 
     def _post(self, organization: int, reason: str, delta: Decimal, quote_id: str) -> None:

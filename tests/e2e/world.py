@@ -20,6 +20,7 @@ from poolctl.payin import pay_in
 from poolctl.session import Session
 from poolkit.rpc.channels import open_channel
 from poolkit.security import sign_standard
+from pools.gateway.v1 import admin_pb2
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
 from pools_contracts.gateway import GatewayClient
 from tests.e2e.databases import Databases
@@ -33,6 +34,7 @@ POOL, CURRENCY, CRYPTO = "GBP-USDT", "GBP", "USDT"
 SHORT_LIVED = "USD-USDT"
 """A pool whose quotes have expired by the time anyone can use them."""
 STUCK = "TAnyOrderAnyOrderAnyOrderAnyOrder0005"
+SALE: dict[str, Any] = {"side": "off_ramp", "amountCurrency": CRYPTO, "destinationAddress": None}
 
 UNDECIDED = {"idempotency_in_progress", "rate_limited"}
 UNKNOWN = {"unavailable", "deadline_exceeded", "overloaded"}
@@ -106,25 +108,40 @@ class World:
         """Money from the bank."""
         await pay_in(self.session, actor.partner.organization_id, currency=CURRENCY, amount=str(amount))
 
+    async def entitle(self, actor: Actor, edge: str, *, may_sell: bool) -> None:
+        """Lets a partner sell, or no longer, and waits until that is in force."""
+        await self.session.gateway.admin.UpdateEntitlement(
+            admin_pb2.UpdateEntitlementRequest(organization_id=actor.partner.organization_id, off_ramp_enabled=may_sell)
+        )
+
+        async def in_force() -> bool:
+            asked = await told(lambda: actor.callers[edge].create_quote(POOL, **SALE, amount="5", type="indicative"))
+            return asked.code == ("ok" if may_sell else "off_ramp_not_enabled")
+
+        await eventually(in_force, "the entitlement is in force")
+
     async def quote(self, actor: Actor, edge: str, pool_id: str, fiat: Decimal) -> dict[str, Any]:
         """A firm quote as JSON, whichever way it came."""
+        order = {"amount": str(fiat), "amountCurrency": pool_id.partition("-")[0], "destinationAddress": STUCK}
+        quote = await self._ask(actor, edge, pool_id, order)
+        assert isinstance(quote, dict), quote
+        return quote
+
+    async def sale(self, actor: Actor, edge: str, crypto: Decimal) -> dict[str, Any] | str:
+        """A firm quote of a sale, or the refusal's code."""
+        return await self._ask(actor, edge, POOL, {**SALE, "amount": str(crypto)})
+
+    async def _ask(self, actor: Actor, edge: str, pool_id: str, order: dict[str, Any]) -> dict[str, Any] | str:
 
         async def given() -> Told | None:
             asked = await told(
-                lambda: actor.callers[edge].create_quote(
-                    pool_id,
-                    amount=str(fiat),
-                    amountCurrency=pool_id.partition("-")[0],
-                    destinationAddress=STUCK,
-                    clientReference="any order",
-                )
+                lambda: actor.callers[edge].create_quote(pool_id, **order, clientReference="any order 0005")
             )
             # Out of reach for a moment: no price is an answer, too.
             return asked if asked.code != "ok" or _json(asked.answer, "quote", quote_view)["quoteId"] else None
 
         asked = await eventually(given, "a quote is given")
-        assert asked.code == "ok", asked
-        return _json(asked.answer, "quote", quote_view)
+        return _json(asked.answer, "quote", quote_view) if asked.code == "ok" else asked.code
 
     async def status_of_quote(self, actor: Actor, edge: str, quote_id: str) -> str:
         """Its derived status, or the refusal."""
@@ -138,12 +155,18 @@ class World:
 
     async def expire(self, quote_id: str) -> None:
         """Lets the time of a quote run out, as waiting would."""
-        for table in ("quotes", "quote_holds"):
-            await self.quote_database.execute(
-                f"UPDATE {table} SET expires_at = clock_timestamp() WHERE quote_id = $1", quote_id
-            )
+        await self._expire("quote_id = $1", quote_id)
 
-    async def report(self, quote: Quote, status: str) -> str:
+    async def expire_all(self) -> None:
+        """Lets the time of every quote in the pool run out."""
+        await self._expire("pool_id = $1 AND expires_at > clock_timestamp()", POOL)
+
+    async def _expire(self, which: str, subject: str) -> None:
+        for table in ("quotes", "quote_holds"):
+            statement = f"UPDATE {table} SET expires_at = clock_timestamp() WHERE {which}"
+            await self.quote_database.execute(statement, subject)
+
+    async def report(self, quote: Quote, status: str, *, exact: bool) -> str:
         """A signed webhook about the quote's trade, once it is processed: what it did."""
         assert quote.trade is not None
         event_id = f"evt-{uuid.uuid4().hex}"
@@ -155,7 +178,7 @@ class World:
         }
         if status == "settled":
             event |= {"networkTransactionId": f"0x{event_id}", "cryptoCurrency": CRYPTO}
-            event["cryptoAmount"] = str(quote.crypto)
+            event["cryptoAmount"] = str(quote.crypto if exact else quote.crypto + Decimal("0.000001"))
         self.posted[event_id] = json.dumps(event).encode()
         received = await self.post(event_id)
         assert received["duplicate"] is False, received
@@ -209,14 +232,25 @@ class World:
 
         await eventually(agrees, f"the account of organization {organization} agrees")
 
-    async def inventory(self) -> dict[str, Decimal]:
-        """The pool's crypto: total less what the treasury moved, held and committed."""
+    async def inventory(self) -> dict[tuple[str, str], Decimal]:
+        """By currency, the pool's total less what the treasury moved and what is owed, held and committed."""
         query = """
-            SELECT total - (SELECT coalesce(sum(amount), 0) FROM treasury_movements m
+            SELECT currency, total - owed - (SELECT coalesce(sum(amount), 0) FROM treasury_movements m
                             WHERE m.pool_id = i.pool_id AND m.currency = i.currency) AS total, held, committed
-            FROM inventory i WHERE pool_id = $1 AND currency = $2
+            FROM inventory i WHERE pool_id = $1
         """
-        return dict((await self.databases.rows("quote", query, POOL, CRYPTO))[0])
+        rows = await self.databases.rows("quote", query, POOL)
+        return {(row["currency"], name): row[name] for row in rows for name in ("total", "held", "committed")}
+
+    async def idle_inventory(self) -> dict[tuple[str, str], Decimal]:
+        """The inventory once nothing is held, where a sequence that was broken off has left quotes."""
+        await self.expire_all()
+
+        async def idle() -> dict[tuple[str, str], Decimal] | None:
+            inventory = await self.inventory()
+            return inventory if not any(inventory[currency, "held"] for currency in (CRYPTO, CURRENCY)) else None
+
+        return await eventually(idle, "nothing is held")
 
 
 _ENTRY = ("reason", "delta", "balanceAfter", "transactId")
