@@ -2,7 +2,7 @@
 
 import grpc
 
-from pools.ledger.v1 import audit_pb2_grpc, close_pb2_grpc, ledger_pb2_grpc
+from pools.ledger.v1 import audit_pb2_grpc, close_pb2_grpc, funding_references_pb2_grpc, ledger_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -17,6 +17,7 @@ class LedgerClient(Client):
         self.admin = ledger_pb2_grpc.LedgerAdminServiceStub(channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.closes = close_pb2_grpc.CloseServiceStub(channel)
+        self.funding_references = funding_references_pb2_grpc.FundingReferenceServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
 
 

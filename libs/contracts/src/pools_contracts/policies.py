@@ -130,6 +130,12 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         "pools.types.v1.JourneyService": ServicePolicy(
             deadline_seconds=3.0, repeatable=("FindRecords", "ListJourneys")
         ),
+        "pools.ledger.v1.FundingReferenceService": ServicePolicy(
+            deadline_seconds=2.0, repeatable=("SuggestFundingReferences",)
+        ),
+        "pools.webhook_ingest.v1.PayinService": ServicePolicy(
+            deadline_seconds=5.0, repeatable=("ListUnallocatedPayins", "AllocatePayin")
+        ),
         # Whoever streams all of an outbox says how long that may take.
         "pools.types.v1.OutboxService": ServicePolicy(
             deadline_seconds=5.0, repeatable=("GetOutboxWatermark", "StreamEvents")

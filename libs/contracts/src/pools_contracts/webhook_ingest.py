@@ -3,7 +3,12 @@
 import grpc
 
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
-from pools.webhook_ingest.v1 import report_facts_pb2_grpc, settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
+from pools.webhook_ingest.v1 import (
+    payins_pb2_grpc,
+    report_facts_pb2_grpc,
+    settlement_status_pb2_grpc,
+    webhook_ingest_pb2_grpc,
+)
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
 
@@ -16,6 +21,7 @@ class WebhookIngestClient(Client):
         self.admin = webhook_ingest_pb2_grpc.WebhookAdminServiceStub(channel)
         self.settlement_status = settlement_status_pb2_grpc.SettlementStatusServiceStub(channel)
         self.facts = report_facts_pb2_grpc.ReportFactsServiceStub(channel)
+        self.payins = payins_pb2_grpc.PayinServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
         self.outbox = outbox_pb2_grpc.OutboxServiceStub(channel)
 

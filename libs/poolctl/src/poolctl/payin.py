@@ -14,9 +14,15 @@ from pools.ledger.v1 import ledger_pb2
 from pools.types.v1 import types_pb2
 
 
-async def pay_in(session: Session, organization_id: str, *, currency: str, amount: str) -> dict[str, Any]:
-    """`{"webhookId", "eventId"}` once webhook-ingest has stored it. Each call is another transfer."""
-    reference = await _funding_reference(session, organization_id, currency)
+async def pay_in(
+    session: Session, organization_id: str, *, currency: str, amount: str, reference: str | None = None
+) -> dict[str, Any]:
+    """`{"webhookId", "eventId"}` once webhook-ingest has stored it. Each call is another transfer.
+
+    `reference` is what the payer wrote, where it is not the organization's own.
+    """
+    own = await _funding_reference(session, organization_id, currency)
+    reference = own if reference is None else reference
     receipt = await _tell_as_bank(session, reference, currency=currency, amount=amount)
     return {"webhookId": receipt.webhook_id, "eventId": receipt.event_id}
 

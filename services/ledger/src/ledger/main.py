@@ -6,6 +6,7 @@ from ledger.api.admin_service import LedgerAdminService
 from ledger.api.audit_service import AuditService
 from ledger.api.decode import decoder
 from ledger.api.event_handler import TOPICS, EventHandler
+from ledger.api.funding_reference_service import FundingReferenceService
 from ledger.api.ledger_service import LedgerService
 from ledger.app.account_directory import AccountDirectory
 from ledger.app.apply_events import ApplyEvents
@@ -20,7 +21,7 @@ from poolkit.inbox import EventConsumer
 from poolkit.rpc.journey import JourneyService
 from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
-from pools.ledger.v1 import audit_pb2_grpc, ledger_pb2_grpc
+from pools.ledger.v1 import audit_pb2_grpc, funding_references_pb2_grpc, ledger_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc
 
 MIGRATIONS = revisions_directory(__file__)
@@ -34,6 +35,8 @@ async def build(runtime: Runtime[LedgerSettings]) -> None:
     service = LedgerService(database, PlaceHolds(database, directory), mode=mode)
     rpc.add(ledger_pb2_grpc.add_LedgerServiceServicer_to_server, service)
     rpc.add(ledger_pb2_grpc.add_LedgerAdminServiceServicer_to_server, LedgerAdminService(database))
+    references = FundingReferenceService(database)
+    rpc.add(funding_references_pb2_grpc.add_FundingReferenceServiceServicer_to_server, references)
     journeys = JourneyService("ledger", partial(find_records, database))
     rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
 

@@ -74,6 +74,28 @@ CREATE INDEX webhooks_payins ON webhooks
     (((received_at AT TIME ZONE 'UTC')::date), payin_event_id COLLATE "C", webhook_id COLLATE "C")
     WHERE payin_event_id <> '';
 
+CREATE INDEX webhooks_amounts ON webhooks (currency, amount, source, received_at)
+    WHERE bank_transaction_id <> '' AND first_webhook_id IS NULL;
+
+CREATE TABLE unallocated_payins (
+    payin_event_id      text COLLATE "C" PRIMARY KEY,
+    webhook_id          text COLLATE "C" NOT NULL UNIQUE,
+    organization_id     text NOT NULL DEFAULT '',
+    allocated_by        text NOT NULL DEFAULT '',
+    allocation_reason   text NOT NULL DEFAULT '',
+    allocation_event_id text NOT NULL DEFAULT '',
+    request_id          text NOT NULL DEFAULT '',
+    traceparent         text NOT NULL DEFAULT '',
+    allocated_at        timestamptz,
+    CHECK ((organization_id <> '') = (allocated_at IS NOT NULL)),
+    CHECK ((allocation_event_id <> '') = (allocated_at IS NOT NULL))
+);
+COMMENT ON TABLE unallocated_payins IS
+    'Pay-ins without a known reference, and whose a person found them to be; a row is allocated once and stays.';
+CREATE INDEX unallocated_payins_open ON unallocated_payins (webhook_id) WHERE allocated_at IS NULL;
+CREATE INDEX unallocated_payins_allocation ON unallocated_payins (allocation_event_id) WHERE allocation_event_id <> '';
+CREATE INDEX unallocated_payins_request ON unallocated_payins (request_id) WHERE request_id <> '';
+
 CREATE TABLE unprocessed_webhooks (
     webhook_id      text PRIMARY KEY,
     lane            text NOT NULL CHECK (lane IN ('report', 'payin')),
@@ -150,6 +172,9 @@ def upgrade() -> None:
     op.execute(f"""
         GRANT SELECT, INSERT ON sources, source_secrets, webhooks, webhook_attempts TO {role};
         GRANT UPDATE (expires_at) ON source_secrets TO {role};
+        GRANT SELECT, INSERT ON unallocated_payins TO {role};
+        GRANT UPDATE (organization_id, allocated_by, allocation_reason, allocation_event_id, request_id, traceparent,
+                      allocated_at) ON unallocated_payins TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON unprocessed_webhooks TO {role};
         GRANT SELECT, INSERT, UPDATE ON status_polls TO {role};
         GRANT SELECT, INSERT, DELETE ON rejected_webhooks TO {role};

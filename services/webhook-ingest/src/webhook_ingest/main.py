@@ -13,14 +13,21 @@ from poolkit.security import Cipher
 from poolkit.service import Runtime, main
 from pools.trade.v1 import trade_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
-from pools.webhook_ingest.v1 import report_facts_pb2_grpc, settlement_status_pb2_grpc, webhook_ingest_pb2_grpc
+from pools.webhook_ingest.v1 import (
+    payins_pb2_grpc,
+    report_facts_pb2_grpc,
+    settlement_status_pb2_grpc,
+    webhook_ingest_pb2_grpc,
+)
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.trade import TradeClient
 from webhook_ingest.api.admin import WebhookAdminService
 from webhook_ingest.api.bodies import read_event
 from webhook_ingest.api.facts import ReportFactsService
 from webhook_ingest.api.http import application
+from webhook_ingest.api.payins import PayinService
 from webhook_ingest.api.settlement_status import SettlementStatusService
+from webhook_ingest.app.allocate import AllocatePayins
 from webhook_ingest.app.directory import SourceDirectory
 from webhook_ingest.app.intake import Intake
 from webhook_ingest.app.lanes import Lane
@@ -32,6 +39,7 @@ from webhook_ingest.app.receive import ReceiveWebhooks
 from webhook_ingest.app.reports import ProcessReports
 from webhook_ingest.app.sources import Sources
 from webhook_ingest.domain.processing import Retries
+from webhook_ingest.outbound.allocations import AllocationEncoder
 from webhook_ingest.outbound.events import PayinEvents
 from webhook_ingest.outbound.overdue import OverdueTradesClient
 from webhook_ingest.outbound.provider import ProviderClient
@@ -61,6 +69,8 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
     facts = ReportFactsService(database, mode)
     runtime.rpc.add(report_facts_pb2_grpc.add_ReportFactsServiceServicer_to_server, facts)
+    payins = PayinService(AllocatePayins(database, funding_references(runtime), AllocationEncoder(mode)))
+    runtime.rpc.add(payins_pb2_grpc.add_PayinServiceServicer_to_server, payins)
     journeys = JourneyService("webhook-ingest", partial(journey.find, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
     runtime.rpc.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
@@ -107,13 +117,19 @@ def build_polls(
     runtime.rpc.add(settlement_status_pb2_grpc.add_SettlementStatusServiceServicer_to_server, status)
 
 
+def funding_references(runtime: Runtime[WebhookIngestSettings]) -> FundingReferencesClient:
+    """The way to the ledger."""
+    ledger = LedgerClient(runtime.channel(runtime.settings.ledger_address))
+    return FundingReferencesClient(ledger.ledger, ledger.funding_references)
+
+
 def build_lanes(
     runtime: Runtime[WebhookIngestSettings], trade: trade_pb2_grpc.TradeServiceAsyncStub
 ) -> tuple[Lane, Lane]:
     """Reports go to trade, pay-ins to the ledger: the silence of one does not hold up the other."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
     settlements = SettlementsClient(trade)
-    references = FundingReferencesClient(LedgerClient(runtime.channel(settings.ledger_address)).ledger)
+    references = funding_references(runtime)
     retries = Retries(
         seconds_min=settings.retry_seconds_min,
         seconds_max=settings.retry_seconds_max,

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pools.gateway.v1 import admin_pb2, webhooks_pb2
 from pools.ledger.v1 import audit_pb2
 from pools.types.v1 import types_pb2
-from pools.webhook_ingest.v1 import webhook_ingest_pb2
+from pools.webhook_ingest.v1 import payins_pb2, webhook_ingest_pb2
 
 Document = dict[str, Any]
 
@@ -47,6 +47,41 @@ def api_key(row: admin_pb2.ApiKey) -> Document:
         "revokedAt": time_text(row.revoke_time),
         "expiresAt": time_text(row.expire_time),
         "replaces": row.replaces_key_id or None,
+    }
+
+
+def unallocated_payin(row: payins_pb2.UnallocatedPayin) -> Document:
+    """Money that waits for its owner, and whose it may be."""
+    return {
+        "payinEventId": row.payin_event_id,
+        "webhookId": row.webhook_id,
+        "source": row.source,
+        "bankTransactionId": row.bank_transaction_id,
+        "fundingReference": row.funding_reference,
+        "currency": row.amount.currency,
+        "amount": row.amount.amount,
+        "receivedAt": time_text(row.receive_time),
+        "candidates": [
+            {
+                "organizationId": each.organization_id,
+                "ground": _word(payins_pb2.CandidateGround.Name(each.ground), "CANDIDATE_GROUND_"),
+                "evidence": each.evidence,
+            }
+            for each in row.candidates
+        ],
+    }
+
+
+def allocated_payin(row: payins_pb2.AllocatePayinResponse, organization_id: str) -> Document:
+    """Whose it is now."""
+    return {
+        "eventId": row.event_id,
+        "payinEventId": row.payin_event_id,
+        "organizationId": organization_id,
+        "currency": row.amount.currency,
+        "amount": row.amount.amount,
+        "allocatedAt": time_text(row.allocate_time),
+        "repeated": row.repeated_allocation,
     }
 
 

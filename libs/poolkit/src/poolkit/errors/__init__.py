@@ -166,6 +166,10 @@ class PayinConflict(DomainError, code="payin_conflict"):
     """The bank transaction id was used before with other fields."""
 
 
+class PayinAllocated(DomainError, code="payin_allocated"):
+    """The pay-in was credited or allocated to another organization."""
+
+
 class HeadersTooLarge(DomainError, code="headers_too_large"):
     """The headers are over their limits."""
 

@@ -241,6 +241,11 @@ _ROWS: Final = (
         "This bank transaction id was already reported by this source with other fields.",
         "Check the bank's report; the reuse is stored and listed as an exception.",
     ),
+    Reason(
+        "payin_allocated", "conflict", "FAILED_PRECONDITION", 409,
+        "The pay-in belongs to another organization already.",
+        "Look at its journey; money is never moved between partners by allocating it again.",
+    ),
     # The house itself.
     Reason(
         "headers_too_large", "invalid_request", "INVALID_ARGUMENT", 431,

@@ -11,6 +11,8 @@ _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX: Final = "0P"
 _RANDOM_LENGTH: Final = 10
 RANDOM_BITS: Final = 5 * _RANDOM_LENGTH
+LENGTH: Final = len(_PREFIX) + _RANDOM_LENGTH + 1
+STARTS_MAX: Final = 4
 _LOOKALIKES: Final = str.maketrans("OIL", "011", " -\t\u00a0")
 
 
@@ -34,6 +36,30 @@ def is_well_formed(reference: str) -> bool:
         and all(character in _ALPHABET for character in code)
         and check_character(code[:-1]) == code[-1]
     )
+
+
+def near(typed: str) -> set[str]:
+    """The well-formed codes in a text, and those that one mistake makes of what is in it.
+
+    A mistake is a wrong, missing or surplus character behind the prefix, or two neighbours swapped; or the prefix, in a
+    text that is just as long as a code.
+    """
+    text = normalized(typed)
+    starts = [start for start in range(len(text)) if text.startswith(_PREFIX, start)][:STARTS_MAX]
+    codes = {_PREFIX + text[len(_PREFIX) :]} if len(text) == LENGTH else set()
+    for start in starts:
+        codes |= _one_mistake_from(text[start : start + LENGTH])
+        codes |= {text[start:at] + text[at + 1 : start + LENGTH + 1] for at in range(start + 2, start + LENGTH + 1)}
+        short = text[start : start + LENGTH - 1]
+        codes |= {short[:at] + character + short[at:] for at in range(2, LENGTH) for character in _ALPHABET}
+    return {code for code in codes if is_well_formed(code)}
+
+
+def _one_mistake_from(code: str) -> set[str]:
+    places = range(len(_PREFIX), len(code))
+    wrong = {code[:at] + character + code[at + 1 :] for at in places for character in _ALPHABET}
+    swapped = {code[:at] + code[at + 1] + code[at] + code[at + 2 :] for at in places[:-1]}
+    return {code} | wrong | swapped
 
 
 def check_character(code: str) -> str:

@@ -1,7 +1,5 @@
 """The way in for operations: `pools.webhook_ingest.v1.WebhookAdminService`."""
 
-import base64
-import binascii
 from typing import Final
 
 from poolkit.context import current_request_id
@@ -11,13 +9,11 @@ from poolkit.rpc.convert import MODES, from_time
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.webhook_ingest.v1 import webhook_ingest_pb2, webhook_ingest_pb2_grpc
+from webhook_ingest.api.pages import from_token, page_size, to_token
 from webhook_ingest.app.sources import Sources
 from webhook_ingest.domain.sources import Scheme, Source, new_source
 from webhook_ingest.store.listing import State, WebhookView, list_page
 from webhook_ingest.store.sources import Origin
-
-PAGE_SIZE: Final = 50
-PAGE_SIZE_MAX: Final = 100
 
 _SCHEMES: Final = {
     webhook_ingest_pb2.SIGNATURE_SCHEME_UNSPECIFIED: Scheme.STANDARD,
@@ -63,11 +59,11 @@ class WebhookAdminService(webhook_ingest_pb2_grpc.WebhookAdminServiceServicer):
         self, request: webhook_ingest_pb2.ListSourcesRequest, context: Context
     ) -> webhook_ingest_pb2.ListSourcesResponse:
         """Lists sources by name."""
-        size = _page_size(request.page_size)
-        found = await self._sources.list_page(after=_from_token(request.page_token), limit=size + 1)
+        size = page_size(request.page_size)
+        found = await self._sources.list_page(after=from_token(request.page_token), limit=size + 1)
         return webhook_ingest_pb2.ListSourcesResponse(
             sources=[_source(source) for source in found[:size]],
-            next_page_token=_to_token(found[size - 1].name) if len(found) > size else "",
+            next_page_token=to_token(found[size - 1].name) if len(found) > size else "",
         )
 
     async def RotateSource(  # noqa: N802 - the RPC's name
@@ -81,7 +77,7 @@ class WebhookAdminService(webhook_ingest_pb2_grpc.WebhookAdminServiceServicer):
         self, request: webhook_ingest_pb2.ListWebhooksRequest, context: Context
     ) -> webhook_ingest_pb2.ListWebhooksResponse:
         """Lists webhooks, newest first."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size)
         state = _STATES.get(request.state)
         if request.state and state is None:
             raise InvalidRequest("there is no such state.", field="state")
@@ -89,12 +85,12 @@ class WebhookAdminService(webhook_ingest_pb2_grpc.WebhookAdminServiceServicer):
             self._database,
             source=request.source,
             state=state,
-            before=_from_token(request.page_token),
+            before=from_token(request.page_token),
             limit=size + 1,
         )
         return webhook_ingest_pb2.ListWebhooksResponse(
             webhooks=[self._webhook(view) for view in found[:size]],
-            next_page_token=_to_token(found[size - 1].webhook_id) if len(found) > size else "",
+            next_page_token=to_token(found[size - 1].webhook_id) if len(found) > size else "",
         )
 
     def _webhook(self, view: WebhookView) -> webhook_ingest_pb2.Webhook:
@@ -136,23 +132,3 @@ def _source(source: Source) -> webhook_ingest_pb2.Source:
 
 def _origin() -> Origin:
     return Origin(current_request_id.get(), current_traceparent())
-
-
-def _page_size(asked: int) -> int:
-    if not 0 <= asked <= PAGE_SIZE_MAX:
-        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}, not {asked}.", field="page_size")
-    return asked or PAGE_SIZE
-
-
-def _to_token(last: str) -> str:
-    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
-
-
-def _from_token(token: str) -> str:
-    try:
-        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = "\x00"
-    if not (text.isprintable() and len(text) <= 128):
-        raise InvalidRequest("it is not a token of an earlier page; send it as it was given.", field="page_token")
-    return text

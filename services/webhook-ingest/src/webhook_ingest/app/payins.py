@@ -12,6 +12,7 @@ from webhook_ingest.app import steps
 from webhook_ingest.app.ports import Events, FundingReferences
 from webhook_ingest.domain.processing import PROCESSED, RETRY, UNALLOCATED, Ending, Retries, is_silence
 from webhook_ingest.store import unprocessed
+from webhook_ingest.store.unallocated import keep_unallocated
 from webhook_ingest.store.unprocessed import Finish
 from webhook_ingest.store.webhooks import StoredWebhook
 
@@ -51,6 +52,8 @@ class ProcessPayins:
         async with self._database.transaction() as unit:
             ended = await unprocessed.finish(unit, finishes, retries, elapsed_seconds)
             credited = [finish for finish in finishes if ended.get(finish.webhook.webhook_id) == PROCESSED]
+            nobodys = [finish for finish in credited if finish.ending.organization_id == UNALLOCATED]
+            await keep_unallocated(unit, [finish.webhook.webhook_id for finish in nobodys])
             await append(
                 unit,
                 [

@@ -5,12 +5,15 @@ Calls to colleagues answer item by item, in order, and may be repeated. One that
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 from poolkit.context import CallContext
 from poolkit.errors import DomainError
 from poolkit.outbox import OutboxEvent
+from webhook_ingest.domain.allocations import Allocation
 from webhook_ingest.domain.events import ProviderEvent
+from webhook_ingest.store.unallocated import UnallocatedPayin
 from webhook_ingest.store.webhooks import StoredWebhook
 
 
@@ -75,11 +78,23 @@ class OverdueTrades(Protocol):
         ...
 
 
+class SuggestedReference(NamedTuple):
+    """A known reference that a payer may have meant."""
+
+    reference: str
+    organization_id: str
+    currency: str
+
+
 class FundingReferences(Protocol):
     """The ledger."""
 
     async def look_up(self, references: Sequence[str]) -> list[str | DomainError]:
         """The organization of each reference; NotFound, and nothing else, means unknown."""
+        ...
+
+    async def suggest(self, texts: Sequence[str]) -> list[list[SuggestedReference]]:
+        """What is known near each text, at most a hundred. Raises when the ledger is silent."""
         ...
 
 
@@ -88,6 +103,22 @@ class Events(Protocol):
 
     def credited(self, webhook: StoredWebhook, organization_id: str, traceparent: str) -> OutboxEvent:
         """The event of money received for an organization. The same pay-in has the same id and bytes."""
+        ...
+
+
+class AllocationEvents(Protocol):
+    """How an allocation is told."""
+
+    def allocated(
+        self,
+        event_id: str,
+        payin: UnallocatedPayin,
+        allocation: Allocation,
+        allocated_at: datetime,
+        request_id: str,
+        traceparent: str,
+    ) -> OutboxEvent:
+        """The event of a person's word."""
         ...
 
 

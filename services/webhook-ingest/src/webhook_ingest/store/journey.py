@@ -17,6 +17,10 @@ UNION (SELECT webhook_id FROM webhooks WHERE transact_id = ANY ($1::text[]) AND 
 UNION SELECT webhook_id FROM webhooks WHERE payin_event_id = ANY ($1::text[]) AND payin_event_id <> ''
 UNION SELECT webhook_id FROM webhooks
       WHERE bank_transaction_id = ANY ($1::text[]) AND bank_transaction_id <> '' AND first_webhook_id IS NULL
+UNION SELECT webhook_id FROM unallocated_payins
+      WHERE allocation_event_id = ANY ($1::text[]) AND allocation_event_id <> ''
+UNION (SELECT webhook_id FROM unallocated_payins
+       WHERE request_id = ANY ($1::text[]) AND request_id <> '' LIMIT $2)
 UNION (SELECT webhook_id FROM webhooks WHERE request_id = ANY ($1::text[]) LIMIT $2)
 LIMIT $2
 """
@@ -30,6 +34,10 @@ SELECT tried.*, webhooks.transact_id, webhooks.kind FROM webhook_attempts tried 
 WHERE webhook_id = ANY ($1::text[])
 """
 _EVENTS: Final = "SELECT * FROM outbox WHERE event_id = ANY ($1::text[])"
+_ALLOCATIONS: Final = """
+SELECT payin_event_id, allocation_event_id FROM unallocated_payins
+WHERE payin_event_id = ANY ($1::text[]) AND allocation_event_id <> ''
+"""
 _REJECTED: Final = """
 SELECT * FROM rejected_webhooks WHERE webhook_id = ANY ($1::text[])
 UNION (SELECT * FROM rejected_webhooks WHERE request_id = ANY ($1::text[]) LIMIT $2)
@@ -53,6 +61,8 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
         payins = {row["payin_event_id"]: row for row in webhooks if row["payin_event_id"]}
         rows += [_webhook(row) for row in webhooks]
         rows += [_attempt(row) for row in await database.fetch(_ATTEMPTS, chosen)]
+        for row in await database.fetch(_ALLOCATIONS, list(payins)):
+            payins[row["allocation_event_id"]] = payins[row["payin_event_id"]]
         rows += [_event(row, payins[row["event_id"]]) for row in await database.fetch(_EVENTS, list(payins))]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 

@@ -1,0 +1,33 @@
+"""Owns how lists for operations are cut into pages: how large one may be, and the token of the next."""
+
+import base64
+import binascii
+from typing import Final
+
+from poolkit.errors import InvalidRequest
+
+PAGE_SIZE: Final = 50
+PAGE_SIZE_MAX: Final = 100
+
+
+def page_size(asked: int) -> int:
+    """The size asked for, 50 where none is named. Raises InvalidRequest."""
+    if not 0 <= asked <= PAGE_SIZE_MAX:
+        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}, not {asked}.", field="page_size")
+    return asked or PAGE_SIZE
+
+
+def to_token(last: str) -> str:
+    """What leads behind the last row of a page."""
+    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def from_token(token: str) -> str:
+    """The row behind which a page begins; empty for the first page. Raises InvalidRequest."""
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        text = "\x00"
+    if not (text.isprintable() and len(text) <= 128):
+        raise InvalidRequest("it is not a token of an earlier page; send it as it was given.", field="page_token")
+    return text
