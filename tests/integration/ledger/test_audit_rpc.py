@@ -4,15 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ledger.api.audit_service import AuditService
-from ledger.app.verify_ledger import VerifyLedger
-from ledger.outbound.signing_key import SigningKey, TrustedKeys
+from ledger.outbound.signing_key import SigningKey
 from poolkit.errors import InvalidRequest
-from poolkit.rpc.channels import open_channel
-from poolkit.rpc.server import RpcServer
-from pools.ledger.v1 import audit_pb2, audit_pb2_grpc
+from pools.ledger.v1 import audit_pb2
 from pools_contracts.ledger import LedgerClient
 from tests.integration.databases import RunningPostgres
+from tests.integration.ledger.audits import audit_session
 from tests.integration.ledger.books import Books, open_books
 from tests.integration.ledger.events import payin
 from tests.integration.ledger.signing import new_key, sign
@@ -36,13 +33,8 @@ async def signed(postgres: RunningPostgres) -> AsyncIterator[tuple[Books, Signin
 async def client(signed: tuple[Books, SigningKey]) -> AsyncIterator[LedgerClient]:
     """The stubs, over a real server on loopback."""
     books, key = signed
-    server = RpcServer("127.0.0.1:0", name="internal")
-    verify = VerifyLedger(books.database, TrustedKeys([key.public_key]), books.decode, mode="test")
-    server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, AuditService(books.database, verify, mode="test"))
-    channel = open_channel(f"127.0.0.1:{await server.start()}", "test")
-    yield LedgerClient(channel)
-    await channel.close()
-    await server.stop(0)
+    async with audit_session(books, key) as session:
+        yield session.ledger
 
 
 async def verified(client: LedgerClient, count_max: int = 0) -> list[audit_pb2.VerifyLedgerResponse]:

@@ -1,13 +1,12 @@
 """Owns `poolctl deliveries`: outgoing webhooks, how their attempts went, and replays. Bodies are never shown."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from poolctl.commands import documents
-from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, moment, print_json
 from poolctl.commands.partner import chosen
 from poolctl.screen import console, show_fields, table
 from poolctl.session import Session, ask
@@ -55,8 +54,8 @@ def list_deliveries(
         endpoint_id=endpoint,
         state=chosen("--state", state, _STATES),
         trade_id=trade,
-        create_time_from=_moment("--since", since),
-        create_time_before=_moment("--until", until),
+        create_time_from=moment("--since", since),
+        create_time_before=moment("--until", until),
         page_token=cursor,
     )
 
@@ -154,9 +153,9 @@ def replay(
         raise typer.BadParameter("say from when on.", param_hint="--since")
     request = webhooks_pb2.ReplayDeliveriesRequest(
         endpoint_id=endpoint,
-        create_time_from=_moment("--since", since),
+        create_time_from=moment("--since", since),
         # Fixed before the first page, so that what is queued meanwhile does not make it endless.
-        create_time_before=_moment("--until", until or datetime.now(UTC).isoformat()),
+        create_time_before=moment("--until", until or datetime.now(UTC).isoformat()),
         state=chosen("--state", state, _STATES),
         page_size=_REPLAY_PAGE_SIZE,
     )
@@ -187,16 +186,3 @@ def _replay_one(delivery: str, data_dir: DataDir, *, as_json: bool) -> None:
         print_json({"replayed": [delivery], "delivery": document})
     else:
         show_fields(document)
-
-
-def _moment(option: str, text: str | None) -> Any:
-    """The moment that was written, in UTC where no zone is named; None for none, wrong usage for what is no time."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        stamp = Timestamp()
-        stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no time like 2026-11-22T10:00:00Z.", param_hint=option) from None
-    return stamp

@@ -249,6 +249,18 @@ def ledger_finding(row: audit_pb2.LedgerFinding) -> Document:
     }
 
 
+def balance_at(account: str, row: audit_pb2.GetBalanceAtResponse) -> Document:
+    """What an account had at a moment, and the entry after which it had it."""
+    return {
+        "account": account,
+        "currency": row.balance.currency,
+        "balance": row.balance.amount,
+        "entryId": row.entry_id or None,
+        "sequence": row.sequence or None,
+        "bookedAt": time_text(row.create_time),
+    }
+
+
 def verification(row: audit_pb2.VerificationSummary) -> Document:
     """What a verification of the ledger came to."""
     return {

@@ -1,11 +1,13 @@
-"""Owns the options that every command takes, and how an answer is written."""
+"""Owns the options that commands share, and how an answer is written."""
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from poolctl.stack.layout import DEFAULT_DATA_DIRECTORY
 
@@ -22,3 +24,16 @@ def print_json(document: Any) -> None:
     """The one document of a command on stdout."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def moment(option: str, text: str | None) -> Any:
+    """The moment that was written, in UTC where no zone is named; None for none, wrong usage for what is no time."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+        stamp = Timestamp()
+        stamp.FromDatetime(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no time like 2026-11-22T10:00:00Z.", param_hint=option) from None
+    return stamp
