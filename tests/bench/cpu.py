@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import psutil
@@ -22,6 +23,16 @@ def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
         times = process.cpu_times()
         used[name] = total + times.children_user + times.children_system
     return used
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """User and system time of one process so far, all its threads and none of its children.
+
+    By the kernel's clock of that process, in nanoseconds: what /proc tells comes in ticks of 10 ms, which is 5 % of
+    some thousand cheap calls.
+    """
+    # As clock_getcpuclockid(3) makes the clock's id of a pid: the scheduler's clock (2) of a process.
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def difference(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from statistics import median
 from typing import Any
 
-from tests.bench.cpu import cpu_seconds, difference
+from tests.bench.cpu import own_cpu_seconds
 from tests.bench.load import drive
 from tests.bench.raw_http import RawHttp, request
 from tests.bench.stand import AMOUNT, STUCK, Stand
@@ -112,19 +112,23 @@ async def measure(stand: Stand, gateway_pid: int, say: Callable[[str], None]) ->
     ours.http.close()
     cost = {key: median(values) for key, values in spent.items()}
     return {
-        "ratios": {
-            f"rest_{name}": round(cost[name, "bare"] / cost[name, "gateway"], 3) for name in ("list_pools", "get_trade")
-        },
+        "ratios": {f"rest_{name}": round(_ratio(spent, name), 3) for name in ("list_pools", "get_trade")},
         "per_cpu_second": {f"{side}_{name}": round(1e6 / us) for (name, side), us in cost.items()},
         "cpu_us": {f"{side}_{name}": [round(us, 1) for us in values] for (name, side), values in spent.items()},
     }
 
 
+def _ratio(spent: dict[tuple[str, str], list[float]], name: str) -> float:
+    """The median of the rounds' own ratios: what else the machine does slows both sides of one round alike."""
+    rounds = zip(spent[name, "bare"], spent[name, "gateway"], strict=True)
+    return median(bare / gateway for bare, gateway in rounds)
+
+
 async def _cpu_us(call: Call, arguments: list[str], pid: int) -> float:
     """The process's CPU for each call, in microseconds; the first calls warm up, and count as well."""
-    before = cpu_seconds({"it": pid})
+    before = own_cpu_seconds(pid)
     await drive(call, arguments, in_flight=IN_FLIGHT)
-    return difference(before, cpu_seconds({"it": pid}))["it"] / len(arguments) * 1e6
+    return (own_cpu_seconds(pid) - before) / len(arguments) * 1e6
 
 
 async def _until_it_serves(door: Door) -> None:

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import grpc
 import httpx
 import pytest
-from throttled import utils
 
+from gateway.app import rate_limits
 from gateway.domain.entitlement import EntitlementChange, EntitlementStatus
 from pools.gateway.v1 import partner_pb2
 from tests.integration.databases import RunningPostgres
@@ -26,8 +26,8 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> int:
+        return round(self.now * 1e9)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def clock() -> Iterator[Clock]:
     """The clock of every bucket in this process."""
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils, "now_mono_f", clock)
+        patch.setattr(rate_limits, "monotonic_ns", clock)
         yield clock
 
 

@@ -74,7 +74,7 @@ def test_a_caller_that_passes_every_gate_is_not_refused() -> None:
 
 @pytest.mark.parametrize(("changes", "reason"), BROKEN)
 def test_each_gate_refuses_with_its_own_reason(changes: dict[str, object], reason: type[DomainError]) -> None:
-    assert refusal(replace(WELCOME, **changes)) is reason  # type: ignore[arg-type]
+    assert refusal(WELCOME._replace(**changes)) is reason  # type: ignore[arg-type]
 
 
 # A key is publishable or secret, so the gate for browsers and the one for secret keys are never shut both.
@@ -82,27 +82,27 @@ def test_each_gate_refuses_with_its_own_reason(changes: dict[str, object], reaso
 def test_of_two_shut_gates_the_earlier_answers(
     earlier: tuple[dict[str, object], type[DomainError]], later: tuple[dict[str, object], type[DomainError]]
 ) -> None:
-    assert refusal(replace(WELCOME, **{**later[0], **earlier[0]})) is earlier[1]  # type: ignore[arg-type]
+    assert refusal(WELCOME._replace(**{**later[0], **earlier[0]})) is earlier[1]  # type: ignore[arg-type]
 
 
 def test_suspension_answers_before_verification() -> None:
     both = with_entitlement(status=EntitlementStatus.SUSPENDED, kyc_status=KycStatus.REVOKED)
-    assert refusal(replace(WELCOME, principal=both)) is PoolAccessSuspended
+    assert refusal(WELCOME._replace(principal=both)) is PoolAccessSuspended
 
 
 def test_a_key_of_the_other_mode_is_refused_without_being_looked_up() -> None:
-    stranger = replace(WELCOME, key=replace(SECRET, mode="live"), principal=None)
+    stranger = WELCOME._replace(key=replace(SECRET, mode="live"), principal=None)
     assert isinstance(refusal_before_look_up(stranger), KeyModeMismatch)
 
 
 def test_a_publishable_key_may_do_what_is_open_to_it_also_in_a_browser() -> None:
-    assert refusal(replace(WELCOME, key=PUBLISHABLE, in_browser=True, publishable_may=True)) is None
+    assert refusal(WELCOME._replace(key=PUBLISHABLE, in_browser=True, publishable_may=True)) is None
 
 
 @pytest.mark.parametrize(("changes", "reason"), BROKEN[5:])
 def test_every_later_gate_holds_for_publishable_keys_too(changes: dict[str, object], reason: type[DomainError]) -> None:
-    caller = replace(WELCOME, key=PUBLISHABLE, publishable_may=True)
-    assert refusal(replace(caller, **changes)) is reason  # type: ignore[arg-type]
+    caller = WELCOME._replace(key=PUBLISHABLE, publishable_may=True)
+    assert refusal(caller._replace(**changes)) is reason  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,25 @@ async def test_a_caller_is_told_when_its_time_is_up_and_the_others_get_their_ans
     assert await batcher.submit(3, seconds_max=5.0) == 6
 
 
+async def test_callers_are_told_at_their_own_times_in_whichever_order_they_came() -> None:
+    writer = Writer()
+    writer.gate.clear()
+    batcher = Batcher[int, int]("times", writer, size_max=2)
+    told: list[float] = []
+
+    async def ask(seconds: float) -> None:
+        with pytest.raises(DeadlineExceeded):
+            await batcher.submit(0, seconds_max=seconds)
+        told.append(seconds)
+
+    patient = asyncio.create_task(batcher.submit(1, seconds_max=60.0))
+    # Two are being written, the others wait their turn.
+    await asyncio.gather(*(ask(seconds) for seconds in (0.09, 0.01, 0.05, 0.03, 0.07)))
+    assert told == [0.01, 0.03, 0.05, 0.07, 0.09]
+    writer.gate.set()
+    assert await patient == 2
+
+
 async def test_one_batch_is_in_flight_by_default() -> None:
     writer = Writer()
     writer.gate.clear()

@@ -60,6 +60,10 @@ def test_stored_hash_is_keyed_with_the_pepper() -> None:
     key = security.new_api_key("sk", "test")
     assert security.hash_key(key, b"pepper") == hmac.new(b"pepper", key.encode(), hashlib.sha256).digest()
     assert security.hash_key(key, b"pepper") != security.hash_key(key, b"other")
+    many = security.KeyHash(b"pepper")
+    assert [many(key), many("sk_test_other"), many(key)] == [
+        security.hash_key(one, b"pepper") for one in (key, "sk_test_other", key)
+    ]
 
 
 def test_comparing_takes_text_and_bytes() -> None:

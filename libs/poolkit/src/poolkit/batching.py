@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -16,7 +17,8 @@ from poolkit.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
 
 I = TypeVar("I")  # noqa: E741 - item in, answer out
 A = TypeVar("A")
-Entries: TypeAlias = list[tuple[I, "asyncio.Future[A]"]]
+Entries: TypeAlias = list[tuple[I, "asyncio.Future[A]", float]]
+"""Items, their callers' answers, and the loop's time at which each is due."""
 
 _BATCH_SIZE: Final = Histogram(
     "pools_batch_size_items", "Items written together", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -54,9 +56,12 @@ class Batcher(Generic[I, A]):
         self._size_max = size_max
         self._queue_max = queue_max
         self._in_flight_max = in_flight_max
-        self._queue: deque[tuple[I, asyncio.Future[A]]] = deque()
+        self._queue: deque[tuple[I, asyncio.Future[A], float]] = deque()
         self._writing = 0
+        self._in_flight: dict[int, Entries[I, A]] = {}
         self._items_in_flight = 0
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_at = math.inf
         self._writers: set[asyncio.Task[None]] = set()
         self._draining = False
         # Whoever happens to be first must not lend its request id and trace to everyone's batch.
@@ -77,27 +82,45 @@ class Batcher(Generic[I, A]):
             raise Unavailable
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[A] = loop.create_future()
-        queue.append((item, answer))
+        until = math.inf if seconds_max is None else loop.time() + seconds_max
+        queue.append((item, answer, until))
+        if until < self._expiry_at:
+            self._expire_at(until)
         if self._worth_another_batch():
             # The task starts in the next turn of the loop: whoever is ready in this one comes along for free.
             self._writing += 1
             writer = loop.create_task(self._write_until_empty(), context=self._context.copy())
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
-        if seconds_max is None:
-            return await answer
-        # A timer of the loop itself, which costs a tenth of `asyncio.timeout`.
-        timer = loop.call_later(seconds_max, _expire, answer)
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        return await answer
 
     async def drain(self) -> None:
         """Refuses new items from now on and returns when all that were accepted are answered."""
         self._draining = True
         while self._writers:
             await asyncio.wait(self._writers)
+
+    def _expire_at(self, until: float) -> None:
+        """One timer for all who wait, since nearly all are answered in time: a timer each costs more than the queue."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry_at = until
+        self._expiry = asyncio.get_running_loop().call_at(until, self._expire)
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._expiry, self._expiry_at = None, math.inf
+        following = math.inf
+        for entries in (self._queue, *self._in_flight.values()):
+            for _, answer, until in entries:
+                if answer.done():
+                    continue
+                if until <= now:
+                    answer.set_exception(DeadlineExceeded())
+                elif until < following:
+                    following = until
+        if following < math.inf:
+            self._expire_at(following)
 
     def _worth_another_batch(self) -> bool:
         """Whether what waits shall be written beside what is being written: once it is as much as each of those."""
@@ -113,9 +136,11 @@ class Batcher(Generic[I, A]):
                 if batch:
                     self._observe_size(len(batch))
                     self._items_in_flight += len(batch)
+                    self._in_flight[id(batch)] = batch
                     try:
                         await self._write_batch(batch)
                     finally:
+                        del self._in_flight[id(batch)]
                         self._items_in_flight -= len(batch)
                 self._writing -= 1
                 another = self._worth_another_batch()
@@ -142,7 +167,7 @@ class Batcher(Generic[I, A]):
 
     async def _write_batch(self, batch: Entries[I, A]) -> None:
         try:
-            answers = await self._write([item for item, _ in batch])
+            answers = await self._write([entry[0] for entry in batch])
         except Exception as exc:
             if len(batch) == 1 or _is_wall(exc):
                 _fail(batch, exc)
@@ -156,7 +181,7 @@ class Batcher(Generic[I, A]):
             for entry in batch:
                 _fail([entry], Internal())
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (_, future, _), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue
             if isinstance(answer, Exception):
@@ -176,17 +201,12 @@ class Batcher(Generic[I, A]):
                 return
 
 
-def _expire(answer: asyncio.Future[A]) -> None:
-    if not answer.done():
-        answer.set_exception(DeadlineExceeded())
-
-
 def _is_wall(error: Exception) -> bool:
     return isinstance(error, Unavailable) and not isinstance(error, Contended)
 
 
 def _fail(batch: Entries[I, A], error: BaseException) -> None:
-    for _, future in batch:
+    for _, future, _ in batch:
         if not future.done():
             # One exception object raised in many tasks would grow its traceback with each.
             own = error if isinstance(error, Exception) and len(batch) == 1 else Unavailable()

@@ -3,15 +3,13 @@
 import math
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 current_request_id: Final[ContextVar[str]] = ContextVar("current_request_id", default="")
 """The request being served, for log lines and spans; empty outside one."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(NamedTuple):
     """What one item brings with it, so that items of one batch may belong to different requests and organizations."""
 
     request_id: str

@@ -4,12 +4,15 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
+import httptools
 from prometheus_client import Counter
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from poolkit.errors import DomainError, HeadersTooLarge, InvalidRequest
 from poolkit.http.errors import error_body
+from poolkit.http.exchange import Exchange
 from poolkit.ids import new_id
 
 HEAD_BYTES_MAX: Final = 40 * 1024
@@ -31,6 +34,8 @@ class Patience:
     """For those and the body."""
     answer_seconds: float = 60.0
     """For reading what was sent, once the system's own buffers are full."""
+    idle_seconds: float = 75.0
+    """Between requests, before the connection is closed in good order."""
     look_seconds: float = 1.0
 
 
@@ -43,6 +48,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = True
     _request_bytes = 0
     _unread_since = 0.0
+    _idle_since = 0.0
+    """0 before the first answer and while a request is there. A timer a request would cost more than its parsing."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for the first request."""
@@ -53,6 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Takes bytes, and refuses a head that does not end."""
         if not self._receiving_since:
             self._receiving_since = self.loop.time()
+        self._idle_since = 0.0
         # Set back when a request begins or ends within these bytes.
         self._request_bytes += len(data)
         super().data_received(data)
@@ -71,9 +79,46 @@ class BoundedProtocol(HttpToolsProtocol):
             self._receiving_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        """The head has ended."""
+        """The head has ended: begins to serve, or to wait for the answer to the request before."""
         self._in_head = False
-        super().on_headers_complete()
+        parser, scope = self.parser, self.scope
+        before: RequestResponseCycle | None = self.cycle
+        http_version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if http_version != "1.1":
+            scope["http_version"] = http_version
+        scope["raw_path"], scope["query_string"] = raw_path, _ = _parts(self.url)
+        path = raw_path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        self.cycle = exchange = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=http_version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def on_response_complete(self) -> None:
+        """All of the answer is on its way: what came meanwhile is next."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._receiving_since:
+            self._idle_since = self.loop.time()
 
     def on_message_complete(self) -> None:
         """All of the request is there."""
@@ -96,6 +141,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._cut("reading an answer")
             return
         if not self._receiving_since:
+            if self._idle_since and now - self._idle_since > self.patience.idle_seconds:
+                self.transport.close()
             return
         spent = now - self._receiving_since
         if self._in_head and spent > self.patience.head_seconds:
@@ -123,3 +170,12 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         self.transport.write(STATUS_LINE[error.reason.http_status] + headers.encode() + body)
         self.transport.close()
+
+
+def _parts(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query."""
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = httptools.parse_url(url)
+    return parsed.path, parsed.query or b""

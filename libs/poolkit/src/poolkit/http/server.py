@@ -15,7 +15,6 @@ from poolkit.http.protocol import BoundedProtocol, Patience
 from poolkit.http.surroundings import Surroundings
 from poolkit.http.types import App, Refuse
 
-KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 2048
 
 
@@ -67,7 +66,6 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             backlog=BACKLOG,
         )
         self._server = _Server(config)

@@ -53,7 +53,10 @@ class Surroundings:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message, request_id)
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode("ascii"))]
+                if self.draining:
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             await send(message)
 
         try:
@@ -72,14 +75,6 @@ class Surroundings:
                 span.set("http.response.status_code", status)
         finally:
             HTTP_SERVER_DURATION.labels(_operation(scope), str(status)).observe(time.perf_counter() - started)
-
-    def _complete(self, message: Message, request_id: str) -> None:
-        headers = list(message.get("headers", ()))
-        if not any(name == b"x-request-id" for name, _ in headers):
-            headers.append((b"x-request-id", request_id.encode("ascii")))
-        if self.draining:
-            headers.append((b"connection", b"close"))
-        message["headers"] = headers
 
 
 def _operation(scope: Scope) -> str:

@@ -4,7 +4,6 @@ One context variable holds either a `traceparent` (nothing recorded here) or a r
 current-context is left alone: nobody here reads it, and keeping it would cost more than the rest together.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -237,7 +236,7 @@ class ItemSpans:
             _tracer, self._name, parent=context.traceparent, kind="internal", links=links, attributes=attributes
         )
         self._spans[index] = item
-        self.contexts[index] = dataclasses.replace(context, traceparent=item.traceparent)
+        self.contexts[index] = context._replace(traceparent=item.traceparent)
 
     def __getitem__(self, index: int) -> Span:
         """The item's span, to say something about it."""

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.domain.entitlement import KeyKind, PresentedKey, Principal
 from poolkit.errors import Overloaded, Unavailable
-from poolkit.security import KEY_PATTERN, hash_key, key_checksum_ok
+from poolkit.security import KEY_PATTERN, KeyHash, key_checksum_ok
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +26,7 @@ LOOK_UPS_MAX: Final = 512
 """Under way at once. Beyond it keys not seen lately are refused: a flood of made-up ones must not fill the database's
 queue, in which those in use are renewed."""
 AUTHORIZATION_LENGTH_MAX: Final = 256
+_KINDS: Final = {kind.value: kind for kind in KeyKind}
 
 LookUp = Callable[[bytes], Awaitable[Principal | None]]
 
@@ -36,7 +37,7 @@ def presented_key(authorization: str) -> PresentedKey | None:
         return None
     text = authorization[7:].strip()
     match = KEY_PATTERN.match(text)
-    return PresentedKey(KeyKind(match[1]), match[2], text) if match is not None else None
+    return PresentedKey(_KINDS[match[1]], match[2], text) if match is not None else None
 
 
 class _Remembered:
@@ -52,7 +53,7 @@ class Access:
 
     def __init__(self, look_up: LookUp, pepper: bytes, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._look_up = look_up
-        self._pepper = pepper
+        self._hash = KeyHash(pepper)
         self._clock = clock
         self._remembered: dict[bytes, _Remembered] = {}
         # Apart, so that a flood of unknown keys makes room among themselves only.
@@ -61,7 +62,7 @@ class Access:
 
     async def principal(self, key: PresentedKey) -> Principal | None:
         """Whom the key speaks for; None where it is unknown or revoked. Raises Unavailable, Overloaded."""
-        hashed = hash_key(key.text, self._pepper)
+        hashed = self._hash(key.text)
         known = self._remembered.get(hashed) or self._unknown.get(hashed)
         if known is not None:
             age = self._clock() - known.asked_at

@@ -71,7 +71,7 @@ class Administration:
         Not safe to repeat: each call makes another. Raises InvalidRequest for an unknown pool or tier.
         """
         check_text(name, "name", NAME_LENGTH_MAX)
-        own = dataclasses.replace(context, organization_id=new_id("org"))
+        own = context._replace(organization_id=new_id("org"))
         pools = await self._quotes.list_pools(own)
         entitlement = Entitlement(
             organization_id=own.organization_id,

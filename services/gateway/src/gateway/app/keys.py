@@ -67,7 +67,7 @@ class Keys:
                 raise NotFound("key", detail="No key has this id.")
             if isinstance(replaced, EndedKey):
                 raise KeyNotInForce(_why(replaced))
-            own = dataclasses.replace(context, organization_id=replaced.organization_id)
+            own = context._replace(organization_id=replaced.organization_id)
             created = await self.insert(unit, own, replaced.kind, replaced.label, replaces_key_id=replaced.key_id)
             await unit.commit()
         return RotatedKey(created, replaced)

@@ -1,20 +1,21 @@
 """How many calls a key and its organization may make: buckets in this replica's memory, refused when empty.
 
 GCRA: a token bucket kept as one number, the moment it will be full again. Each replica counts for itself, so what a
-partner may do in all is the limit times the replicas; docs/adr/0006 says why that is enough.
+partner may do in all is the limit times the replicas. Source: ADR 6, ADR 7.
 """
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic_ns
 from typing import Final, NamedTuple
-
-from throttled import MemoryStore, RateLimiterType, per_sec
-from throttled.rate_limiter import BaseRateLimiter, RateLimiterRegistry
 
 from gateway.domain.entitlement import KeyKind, Principal
 
 BUCKETS_MAX: Final = 20_000
 """Of each kind. Beyond it the one that was idle for longest is forgotten, which fills it."""
+_CALL: Final = 1_000_000_000
+"""What a call takes from a bucket: a second's nanoseconds, shared by the calls of that second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +58,58 @@ class RateLimits:
     """
 
     def __init__(self, *, key: RateLimit, organization: RateLimit) -> None:
-        self._keys = _limiter(key)
-        self._organizations = _limiter(organization)
+        self._keys = _Buckets(key)
+        self._organizations = _Buckets(organization)
         self.policies: Final = (_policy("key", key), _policy("organization", organization))
 
     def take(self, principal: Principal) -> Standing:
         """Counts a call of this caller, unless a bucket is empty: a refused call costs the organization nothing."""
-        of_key = self._keys.limit(principal.key_id)
-        if of_key.limited:
-            return _refusal("key", of_key.state.retry_after)
+        now = monotonic_ns()
+        key_left, key_seconds = self._keys.take(principal.key_id, now)
+        if key_left < 0:
+            return _refusal("key", key_seconds)
         own = principal.organization_id
-        of_organization = self._organizations.limit(own if principal.key_kind is KeyKind.SECRET else f"pk {own}")
-        if of_organization.limited:
-            return _refusal("organization", of_organization.state.retry_after)
-        key, organization = of_key.state, of_organization.state
-        return Standing(
-            (
-                Left("key", key.remaining, math.ceil(key.reset_after)),
-                Left("organization", organization.remaining, math.ceil(organization.reset_after)),
-            )
-        )
+        left, seconds = self._organizations.take(own if principal.key_kind is KeyKind.SECRET else f"pk {own}", now)
+        if left < 0:
+            return _refusal("organization", seconds)
+        return Standing((Left("key", key_left, key_seconds), Left("organization", left, seconds)))
 
 
-def _limiter(limit: RateLimit) -> BaseRateLimiter:
-    store = MemoryStore(options={"MAX_SIZE": BUCKETS_MAX})
-    return RateLimiterRegistry.get(RateLimiterType.GCRA.value)(per_sec(limit.per_second, limit.burst), store)
+class _Buckets:
+    """One number a bucket: the moment it is full again.
+
+    Moments are counted in nanoseconds times the calls a second, so that a call is worth the same whole number in each
+    and nothing is ever rounded.
+    """
+
+    __slots__ = ("_burst", "_full_at", "_per_second", "_second")
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._per_second = limit.per_second
+        self._burst = limit.burst * _CALL
+        self._second = limit.per_second * _CALL
+        self._full_at: OrderedDict[str, int] = OrderedDict()
+
+    def take(self, name: str, now_nanoseconds: int) -> tuple[int, int]:
+        """How many calls are left after this one, and in how many seconds none is missing; -1 and the wait for none."""
+        now = now_nanoseconds * self._per_second
+        known = self._full_at.get(name, 0)
+        full_at = max(known, now) + _CALL
+        room = now + self._burst - full_at
+        if room < 0:
+            if known:
+                self._full_at.move_to_end(name)
+            return -1, -(room // self._second)
+        self._full_at[name] = full_at
+        self._full_at.move_to_end(name)
+        if len(self._full_at) > BUCKETS_MAX:
+            self._full_at.popitem(last=False)
+        return room // _CALL, -((now - full_at) // self._second)
 
 
 def _policy(name: str, limit: RateLimit) -> Policy:
     return Policy(name, limit.burst, math.ceil(limit.burst / limit.per_second))
 
 
-def _refusal(policy: str, seconds: float) -> Standing:
-    retry_after_seconds = max(1, math.ceil(seconds))
+def _refusal(policy: str, retry_after_seconds: int) -> Standing:
     return Standing((Left(policy, 0, retry_after_seconds),), retry_after_seconds)

@@ -86,7 +86,7 @@ class EntitlementChange:
     """New caps by currency; zero removes one, what is not named stays."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PresentedKey:
     """A key as a request brought it: well formed, but not looked up yet."""
 

@@ -5,7 +5,7 @@ Source: contract section 4. Its rows for rate, size and schema lie between these
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.domain.entitlement import Entitlement, EntitlementStatus, KeyKind, KycStatus, PresentedKey, Principal
 from poolkit.errors import (
@@ -22,8 +22,7 @@ from poolkit.errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """What the gates look at."""
 
     key: PresentedKey | None

@@ -1,0 +1,76 @@
+"""A request being served and its answer: uvicorn's own, but an answer that is whole goes out in one piece.
+
+uvicorn looks at each header with two patterns and writes head and body apart, which costs a small answer more than
+the endpoint that made it. What is not the common case (an answer in parts, HEAD, upgrades) stays uvicorn's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from poolkit.http.types import Message
+
+# What only uvicorn's way of answering knows to read.
+_ITS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
+
+
+class Exchange(RequestResponseCycle):
+    """Given to the application as `receive` and `send`."""
+
+    _start: Message | None = None
+    """The answer's head, until it is known whether the body comes in one piece."""
+
+    async def receive(self) -> Any:
+        """The body, as ASGI has it."""
+        if self.more_body or self.waiting_for_100_continue or self.disconnected or self.response_complete:
+            return await super().receive()
+        # All of it has come.
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Any) -> None:
+        """The answer, as ASGI has it."""
+        start = self._start
+        if start is None:
+            if self.response_started or message["type"] != "http.response.start":
+                await super().send(message)
+            else:
+                self._start = message
+            return
+        self._start = None
+        if self.flow.write_paused or self.disconnected or not self._answer(start, message):
+            await super().send(start)  # type: ignore[arg-type]
+            await super().send(message)
+
+    def _answer(self, start: Message, message: Message) -> bool:
+        """Writes the whole answer, unless it is not whole or no common one."""
+        if message["type"] != "http.response.body" or message.get("more_body"):
+            return False
+        body: bytes = message.get("body", b"")
+        parts = [STATUS_LINE[start["status"]]]
+        told_length = -1
+        lines = 2
+        for headers in (self.default_headers, start.get("headers", ())):
+            for name, value in headers:
+                if name == b"content-length":
+                    told_length = int(value)
+                elif name in _ITS_OWN:
+                    return False
+                parts += (name, b": ", value, b"\r\n")
+                lines += 1
+        if told_length != len(body) or not self.keep_alive or self.scope["method"] == "HEAD":
+            return False
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        if head.count(b"\r") != lines or head.count(b"\n") != lines:
+            # A value that would end its header.
+            return False
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(head + body)
+        self.message_event.set()
+        self.on_response()
+        return True
