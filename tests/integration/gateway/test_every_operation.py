@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from gateway.api.operations import Operation, partner_operations
+from gateway.app import rate_limits
 from gateway.app.partner import PartnerOperations
 from pools.gateway.v1 import partner_pb2
 from tests.integration.databases import RunningPostgres
@@ -120,9 +121,15 @@ def call_of(operation: Operation, key: str, shut: frozenset[str], subject: str) 
 
 @pytest.fixture(scope="module")
 async def walked(postgres: RunningPostgres, standing_house: House) -> AsyncIterator[RunningGateway]:
-    """A gateway in front of the house's services, whose rate limit a test can use up."""
+    """A gateway in front of the house's services, whose rate limit a test can use up.
+
+    Buckets' time stands still: a call that flowed in meanwhile would let one through that is expected to be refused.
+    """
     beside = standing_house.gateway.runtime.settings
     async with AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        now = rate_limits.monotonic_ns()
+        patch.setattr(rate_limits, "monotonic_ns", lambda: now)
         yield await start_gateway(
             stack,
             postgres,
