@@ -1,4 +1,4 @@
-"""What must agree with the model when a sequence is over: accounts, lists, books, holds and inventory, to the digit."""
+"""What must agree with the model: every answer, and after a sequence accounts, books and inventory, to the digit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,31 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from pools.ledger.v1 import ledger_pb2
-from tests.e2e.model import Model, Quote
-from tests.e2e.world import CRYPTO, CURRENCY, POOL, Actor, World
+from tests.e2e.model import Model, Outcome, Quote
+from tests.e2e.world import CRYPTO, CURRENCY, POOL, Actor, Told, World, trade_of
 from tests.waiting import eventually
 
 Stock = Mapping[tuple[str, str], Decimal]
+
+
+def explains(model: Model, outcome: Outcome, given: Told) -> bool:
+    """Whether the model's outcome is what was answered; a trade that is new to it gets its id."""
+    if given.code != outcome.code:
+        # After a 503 the repeat of a reject finds that it was rejected.
+        return not given.first and (given.code, outcome) == ("quote_rejected", Outcome("ok"))
+    if not outcome.trade_of:
+        return True
+    quote, shown = model.quotes[outcome.trade_of], trade_of(given.answer)
+    trade = quote.trade
+    assert trade is not None
+    trade.trade_id = trade.trade_id or shown["transactId"]
+    quote.deposit_address = quote.deposit_address or shown["depositAddress"] or ""
+    if (quote.deposit_address or None) != shown["depositAddress"] or bool(quote.deposit_address) != quote.sale:
+        return False
+    as_first_given = (shown["transactId"], shown["quoteId"], shown["status"])
+    if as_first_given != (trade.trade_id, outcome.trade_of, "reserved"):
+        return False
+    return given.answer.replayed == outcome.replayed or not given.first
 
 
 async def check_everything(world: World, model: Model, actors: Sequence[Actor], stock: Stock) -> None:

@@ -141,6 +141,10 @@ class Model:
         held = (quote.fiat for quote in reserved if not quote.sale)
         return self.posted(organization) - sum(held)
 
+    def affords(self, quote: Quote) -> bool:
+        """Whether there is money for a quote, if it is one to pay for."""
+        return quote.sale or quote.fiat <= self.available(quote.owner)
+
     def of(self, organization: int) -> list[Quote]:
         """An organization's quotes, oldest first."""
         return [quote for quote in self.quotes.values() if quote.owner == organization]
@@ -189,7 +193,7 @@ class Model:
                 return Outcome(f"quote_{quote.status}")
             if quote.sale and organization not in self.sellers:
                 return Outcome("off_ramp_not_enabled")
-            if not quote.sale and quote.fiat > self.available(organization):
+            if not self.affords(quote):
                 return Outcome("insufficient_balance")
             quote.trade = Trade()
         self.keys[organization, key] = quote_id, pool_id
