@@ -92,6 +92,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 .PHONY: requirements
 requirements: setup ## pin anew what the pyproject.toml files name (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) --group pyproject.toml:dev $(PYPROJECTS) -o deploy/requirements/dev.txt
+	@$(COMPILE) --group pyproject.toml:build --constraints deploy/requirements/dev.txt -o deploy/requirements/build.txt
+	@$(COMPILE) libs/poolctl/pyproject.toml --constraints deploy/requirements/dev.txt -o libs/poolctl/requirements.txt
 	@for service in $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml)))); do \
 	  $(COMPILE) services/$$service/pyproject.toml --constraints deploy/requirements/dev.txt \
 	    -o services/$$service/requirements.txt; done

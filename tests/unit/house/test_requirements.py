@@ -8,7 +8,9 @@ import pytest
 from tests.unit.house.tree import ROOT, SERVICES
 
 DEV = Path("deploy/requirements/dev.txt")
-FILES = [DEV, *(Path("services") / name / "requirements.txt" for name in SERVICES)]
+BUILD = Path("deploy/requirements/build.txt")
+SANDBOX = Path("libs/poolctl/requirements.txt")
+FILES = [DEV, BUILD, SANDBOX, *(Path("services") / name / "requirements.txt" for name in SERVICES)]
 PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ;[^\\]*)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
