@@ -5,9 +5,20 @@ own migrations grant the runtime role what it uses. Nobody else's role can conne
 Source: ARCHITECTURE §2.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from poolctl.stack.postgres import SUPERUSER, Postgres
+
+
+class Server(Protocol):
+    """A PostgreSQL to be given databases and roles."""
+
+    def url(self) -> str:
+        """Its superuser's."""
+
+    def password(self, role: str) -> str:
+        """What a new role gets, URL-safe."""
+
 
 DATABASES = ("gateway", "quote", "trade", "webhook_ingest", "ledger")
 
@@ -20,7 +31,7 @@ def runtime_role(service: str) -> str:
     return f"{service}_runtime"
 
 
-async def ensure_databases(postgres: Postgres) -> None:
+async def ensure_databases(postgres: Server) -> None:
     """Makes what is missing of roles and databases; where nothing is, it costs two queries."""
     import asyncpg
 
@@ -37,7 +48,7 @@ async def ensure_databases(postgres: Postgres) -> None:
         await admin.close()
 
 
-async def ensure_roles(postgres: Postgres, admin: Any) -> None:
+async def ensure_roles(postgres: Server, admin: Any) -> None:
     present = {row["rolname"] for row in await admin.fetch("SELECT rolname FROM pg_roles")}
     for service in DATABASES:
         for role in (migrator_role(service), runtime_role(service)):

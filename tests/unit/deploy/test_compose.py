@@ -1,0 +1,136 @@
+"""compose.yaml: valid, told exactly what the code reads, each program after what it needs, published on loopback."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from poolctl.stack.databases import DATABASES, migrator_role, runtime_role
+from poolctl.stack.prepare_databases import DatabasesSettings
+from poolkit.settings import ServiceSettings
+from tests.dockerfiles import DOCKERFILES, Dockerfile
+from tests.unit.deploy.told import accepted, disagreements, settings_for
+from tests.unit.house.tree import ROOT, SERVICES
+
+FILE = ROOT / "deploy" / "compose.yaml"
+CHECK = Path(sysconfig.get_path("scripts")) / "check-jsonschema"
+COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+ADDRESS = re.compile(r"(?:^|[@/])([a-z-]+):(\d+)")
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `deploy/compose/environment.py` writes into .env."""
+    directory = tmp_path_factory.mktemp("compose")
+    program = ROOT / "deploy" / "compose" / "environment.py"
+    for _ in range(2):
+        subprocess.run([sys.executable, program, directory], check=True, capture_output=True)
+    assert (directory / ".env").stat().st_mode & 0o777 == 0o600
+    assert (directory / ".secrets").stat().st_mode & 0o777 == 0o700
+    lines = (directory / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines) | {"PEM": str(directory / ".secrets" / "close-signing-key.pem")}
+
+
+def filled_in(value: str, secrets: dict[str, str]) -> str:
+    """The value with `${NAME}` replaced as compose does."""
+    return re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: secrets[found[1]], value)
+
+
+def command_of(service: dict[str, Any]) -> tuple[str, ...]:
+    return (*service.get("entrypoint", ()), *service.get("command", ()))
+
+
+def test_it_is_what_compose_reads() -> None:
+    command = [CHECK, "--builtin-schema", "vendor.compose-spec", FILE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_program_is_told_all_that_it_reads_and_nothing_else(
+    name: str, secrets: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = OURS[name]
+    command = command_of(service)
+    if command == ("python", "-m", "poolctl.stack.prepare_databases"):
+        settings: Any = DatabasesSettings
+    else:
+        settings = settings_for(name, command)
+    told = {variable: filled_in(value, secrets) for variable, value in service["environment"].items()}
+    assert disagreements(settings, set(told), f"compose.yaml: {name}") == []
+    read = accepted(settings, told, monkeypatch)
+    assert getattr(read, "mode", "test") == "test"
+    if isinstance(read, ServiceSettings):
+        assert read.crashpoint == ""
+
+
+def test_the_signing_key_that_is_made_is_one(secrets: dict[str, str]) -> None:
+    from ledger.outbound.signing_key import load_signing_key
+
+    assert load_signing_key(Path(secrets["PEM"])).public_key
+    mounted = OURS["ledger"]["environment"]["POOLS_CLOSE_SIGNING_KEY_FILE"]
+    assert mounted == f"/run/secrets/{OURS['ledger']['secrets'][0]}"
+    assert COMPOSE["secrets"]["close-signing-key.pem"]["file"] == ".secrets/close-signing-key.pem"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_address_is_that_of_a_program_which_listens_there(name: str) -> None:
+    known = {"postgres": {"5432"}, "kafka": {"9092"}, "traces": {"4317"}, "127.0.0.1": {"8080"}}
+    for other, service in OURS.items():
+        listens = [value for key, value in service["environment"].items() if key.endswith("_LISTEN")]
+        known.setdefault(other, set()).update(listen.rpartition(":")[2] for listen in listens)
+    for variable, value in OURS[name]["environment"].items():
+        for host, port in ADDRESS.findall(value) if not variable.endswith("_LISTEN") else ():
+            assert port in known.get(host, set()), f"{variable}={value}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_serves_as_its_runtime_role_and_migrates_before_as_its_migrator(service: str) -> None:
+    package = SERVICES[service]
+    assert package in DATABASES
+    database = OURS[service]["environment"]["POOLS_DATABASE_URL"]
+    assert f"//{runtime_role(package)}:" in database
+    assert database.endswith(f"/{package}")
+    migrator = OURS[f"{service}-migrate"]["environment"]["POOLS_MIGRATOR_DATABASE_URL"]
+    assert f"//{migrator_role(package)}:" in migrator
+    done = {"condition": "service_completed_successfully"}
+    assert OURS[service]["depends_on"] == {f"{service}-migrate": done, "topics": done}
+    assert OURS[f"{service}-migrate"]["depends_on"] == {"databases": done}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_program_is_built_from_a_dockerfile_and_can_do_only_what_it_needs(name: str) -> None:
+    service = OURS[name]
+    path = Path(service["build"]["dockerfile"])
+    assert path in DOCKERFILES.values()
+    assert set(service["build"]["args"]) == set(Dockerfile.read(path).arguments)
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_only_this_machine_reaches_what_is_published() -> None:
+    published = {port for service in COMPOSE["services"].values() for port in service.get("ports", ())}
+    assert {port for port in published if not port.startswith("127.0.0.1:")} == set()
+    hosts = [port.rsplit(":", 1)[0] for port in published]
+    assert len(hosts) == len(set(hosts))
+
+
+def test_prometheus_reads_every_service() -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "compose" / "prometheus.yaml").read_text(encoding="utf-8"))
+    jobs = {job["job_name"]: job["dns_sd_configs"][0]["port"] for job in config["scrape_configs"]}
+    assert set(jobs) == set(SERVICES)
+    for service, port in jobs.items():
+        assert OURS[service]["environment"]["POOLS_METRICS_LISTEN"].endswith(f":{port}")
+
+
+def test_what_is_mounted_is_there() -> None:
+    for service in COMPOSE["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert source in COMPOSE["volumes"] or (FILE.parent / source).exists(), volume
