@@ -16,7 +16,12 @@ from poolkit.money import DIGITS, FIAT
 # PostgreSQL has no U+0000 in its texts.
 Text = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00]*$")]
 Cursor = Annotated[
-    str, Meta(max_length=512, pattern=r"^[A-Za-z0-9_=-]*$", description="`nextCursor` of the page before this one.")
+    str,
+    Meta(
+        max_length=512,
+        pattern=r"^[A-Za-z0-9_=-]*$",
+        description="`nextCursor` of the page before this one, in the same list with the same filters.",
+    ),
 ]
 
 
