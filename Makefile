@@ -85,6 +85,12 @@ docs: setup ## write docs/errors.md anew from the catalogue of reasons
 bench: setup ## measure against the floor; writes build/bench.json
 	@$(BIN)/python -m tests.bench
 
+TRADES ?= 1000000
+
+.PHONY: bench-large
+bench-large: setup ## time support's search among TRADES trades (a million take some 12 GB of disk and ten minutes)
+	@$(BIN)/python -m tests.bench.large $(TRADES)
+
 OWN := $(addprefix --no-emit-package=,pools-contracts poolkit poolctl)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements' $(OWN) $(UPGRADE)

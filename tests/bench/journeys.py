@@ -52,7 +52,7 @@ async def measure(stand: Stand, pids: dict[str, int], say: Callable[[str], None]
     receiver = Receiver()
     runner = await receiver.start()
     try:
-        await _subscribe(stand, receiver.url)
+        await subscribe(stand, receiver.url)
         await _run(stand, receiver, 200)
         before, began = cpu_seconds(pids), time.perf_counter()
         await _run(stand, receiver, JOURNEYS)
@@ -124,7 +124,8 @@ async def _accept(stand: Stand, count: int, *, in_flight: int) -> set[str]:
     return trades
 
 
-async def _subscribe(stand: Stand, url: str) -> None:
+async def subscribe(stand: Stand, url: str) -> None:
+    """Has every partner's webhooks go there."""
     async with grpc.aio.insecure_channel(stand.addresses["services"]["gateway"]) as channel:
         admin = admin_pb2_grpc.AdminServiceStub(channel)
         for partner in stand.partners:

@@ -31,6 +31,8 @@ FUNDS = "10000000.00"
 AMOUNT = "10.00"
 STUCK = "TQbenchbenchbenchbenchbenchbe0005"
 """A destination whose settlement never reports: transact is measured by itself, journeys are measured apart."""
+COMMIT_TIMES = "track_commit_timestamp = on"
+"""PostgreSQL notes when each transaction committed."""
 SETTLED = "TQbenchbenchbenchbenchbenchbe0001"
 
 
@@ -123,10 +125,10 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def stand() -> AsyncIterator[Stand]:
+async def stand(database_settings: Sequence[str] = (COMMIT_TIMES,)) -> AsyncIterator[Stand]:
     """Starts a stack of its own in a temporary directory, provisions it, and takes it down again."""
     with tempfile.TemporaryDirectory(prefix="pools-bench-") as directory:
-        await _note_commit_times(Path(directory))
+        await _set_up_database(Path(directory), database_settings)
         stack = Stack(Path(directory))
         addresses = await stack.start()
         try:
@@ -163,13 +165,14 @@ async def floor(database_url: str) -> AsyncIterator[Any]:
         await process.wait()
 
 
-async def _note_commit_times(directory: Path) -> None:
-    """PostgreSQL notes when each transaction committed; it takes a restart to begin with it."""
+async def _set_up_database(directory: Path, settings: Sequence[str]) -> None:
+    """Settings of PostgreSQL's, some of which take a restart to begin with."""
     stack = Stack(directory)
     await stack.start()
     try:
         connection = await asyncpg.connect(stack.postgres.url())
-        await connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        for setting in settings:
+            await connection.execute(f"ALTER SYSTEM SET {setting}")
         await connection.close()
     finally:
         await stack.stop()

@@ -26,8 +26,10 @@ IDS_MAX: Final = 100
 ANSWER_SECONDS_MAX: Final = 1.5
 """How long one owner may take to answer one question."""
 
-LEADING: Final = frozenset({"trade", "quote", "event", "webhook", "delivery", "ledger_transaction", "hold", "entry"})
-"""Kinds of ids that lead on. Organizations lead everywhere; client references, keys and providers' ids repeat."""
+TRUNKS: Final = frozenset({"trade", "quote"})
+BRANCHES: Final = frozenset({"event", "webhook", "delivery", "ledger_transaction", "hold", "entry"})
+"""Kinds of ids that lead on. Organizations lead everywhere; client references, keys and providers' ids repeat. Whoever
+knows a branch of a trade or quote knows it by that trade or quote too, so it is asked for where there is neither."""
 
 _MINTED_REQUEST = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -194,10 +196,12 @@ def _led_to(search: _Search) -> list[str]:
         value
         for record in search.records.values()
         for name, value in record.ids.items()
-        if value and value not in search.asked and _leads_on(name, value)
+        if value and value not in search.asked and (name in TRUNKS or _is_loose_branch(record, name, value))
     )
     return list(found)[:IDS_MAX]
 
 
-def _leads_on(name: str, value: str) -> bool:
-    return name in LEADING or (name.endswith("request") and _MINTED_REQUEST.fullmatch(value) is not None)
+def _is_loose_branch(record: JourneyRecord, name: str, value: str) -> bool:
+    if any(record.ids.get(trunk) for trunk in TRUNKS):
+        return False
+    return name in BRANCHES or (name.endswith("request") and _MINTED_REQUEST.fullmatch(value) is not None)

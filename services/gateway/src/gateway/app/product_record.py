@@ -5,6 +5,7 @@ Source: contract section 9.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,11 +60,13 @@ async def product_record(journey: Journey, reader: RecordReader, new_context: Ne
     if found is None:
         return None
     quote_id, context = found.ids["quote"], new_context(found.ids["organization"])
+    asking = reader.quoted_and_accepted([quote_id])
     try:
-        calls = await reader.quoted_and_accepted([quote_id])
         if trade is not None:
-            return record_of_trade(await reader.trades.get(context, trade.ids["trade"]), calls)
-        return record_of_quote(await reader.quotes.get(context, quote_id), calls, found.ids.get("request", ""))
+            calls, told = await asyncio.gather(asking, reader.trades.get(context, trade.ids["trade"]))
+            return record_of_trade(told, calls)
+        calls, offered = await asyncio.gather(asking, reader.quotes.get(context, quote_id))
+        return record_of_quote(offered, calls, found.ids.get("request", ""))
     except DomainError as error:
         log.warning("product_record_missing", reason=error.code)
     return None

@@ -1,5 +1,6 @@
 """Finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,8 +52,8 @@ _ATTEMPTS: Final = "SELECT * FROM delivery_attempts WHERE delivery_id = ANY ($1:
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """Everything this service knows of the ids, oldest first. Raises Unavailable."""
     wanted = list(dict.fromkeys(ids))
-    rows = [_call(row) for row in await database.fetch(_CALLS, wanted, limit)]
-    events = await database.fetch(_EVENTS, wanted, limit)
+    calls, events = await asyncio.gather(database.fetch(_CALLS, wanted, limit), database.fetch(_EVENTS, wanted, limit))
+    rows = [_call(row) for row in calls]
     if events:
         by_id = {row["event_id"]: row for row in events}
         deliveries = await database.fetch(_DELIVERIES, list(by_id))

@@ -1,5 +1,6 @@
 """Owns answering support: every row of the ledger that belongs to some ids of any kind, in time order."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -20,16 +21,20 @@ async def find_records(database: Database, ids: Sequence[str], limit: int) -> li
     wanted = set(ids) | {trade_of_hold(id_) for id_ in ids}
     wanted |= {found[0] for id_ in ids if (found := transaction_of_entry(id_))}
     wanted.discard("")
-    rows = await journey.find_holds(database, sorted(wanted), limit)
-    rows += await journey.find_transactions(database, sorted(wanted), limit)
+    holds, entries = await asyncio.gather(
+        journey.find_holds(database, sorted(wanted), limit), journey.find_transactions(database, sorted(wanted), limit)
+    )
+    rows = [*holds, *entries]
 
     trades = {row.ids["trade"] for row in rows} | {id_ for id_ in wanted if id_.startswith(TRADE)}
     trades.discard("")
     # A trade's events are found by their ids, which follow from the trade's: also those that posted nothing.
     event_ids = {event_id(trade, type_) for trade in trades for type_ in _TRADE_EVENTS}
     event_ids |= {row.ids.get("event", "") for row in rows} | wanted
-    events = await journey.find_events(database, sorted(event_ids), limit)
-    exceptions = await journey.find_exceptions(database, sorted(event_ids | trades), limit)
+    events, exceptions = await asyncio.gather(
+        journey.find_events(database, sorted(event_ids), limit),
+        journey.find_exceptions(database, sorted(event_ids | trades), limit),
+    )
     told = {row.record_id: row for row in events}
     rows = [_with_cause(row, told) for row in rows]
     # What one transaction wrote has one time: the event goes before what follows from it.

@@ -1,5 +1,6 @@
 """Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -47,7 +48,10 @@ _CONSUMPTIONS = """
 SELECT * FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome = 'consumed'
 UNION ALL SELECT * FROM consumptions WHERE quote_id = ANY($1::text[]) AND outcome <> 'consumed'
 """
-_TERMINAL_EVENTS = "SELECT * FROM terminal_events WHERE trade_id = ANY($1::text[])"
+_TERMINAL_EVENTS = """
+SELECT e.* FROM consumptions c JOIN terminal_events e ON e.trade_id = c.trade_id
+WHERE c.quote_id = ANY($1::text[]) AND c.outcome = 'consumed'
+"""
 _MOVEMENTS = """
 SELECT m.*, o.topic, o.type, o.published_at
 FROM (SELECT movement_id FROM treasury_movements WHERE movement_id = ANY($1::text[])
@@ -64,16 +68,18 @@ _RATE_DIGITS: Final = 6
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """Everything this service knows of the quotes and movements that carry one of the ids, oldest first."""
     wanted = list(dict.fromkeys(ids))
-    rows = [_movement(row) for row in await database.fetch(_MOVEMENTS, wanted, limit)]
-    quote_ids = sorted(row["quote_id"] for row in await database.fetch(_QUOTE_IDS, wanted, limit))
+    movements, found = await asyncio.gather(
+        database.fetch(_MOVEMENTS, wanted, limit), database.fetch(_QUOTE_IDS, wanted, limit)
+    )
+    rows = [_movement(row) for row in movements]
+    quote_ids = sorted(row["quote_id"] for row in found)
     if quote_ids:
-        for row in await database.fetch(_QUOTES, quote_ids):
-            rows += _quote(row)
-        consumptions = await database.fetch(_CONSUMPTIONS, quote_ids)
-        for row in consumptions:
-            rows += _consumption(row)
-        trade_ids = [row["trade_id"] for row in consumptions]
-        rows += [_terminal_event(row) for row in await database.fetch(_TERMINAL_EVENTS, trade_ids)]
+        quotes, consumptions, events = await asyncio.gather(
+            *(database.fetch(statement, quote_ids) for statement in (_QUOTES, _CONSUMPTIONS, _TERMINAL_EVENTS))
+        )
+        rows += [line for row in quotes for line in _quote(row)]
+        rows += [line for row in consumptions for line in _consumption(row)]
+        rows += [_terminal_event(row) for row in events]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
 

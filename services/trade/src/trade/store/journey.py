@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from poolkit.database import Database, Record
 from poolkit.ids import event_id
 from poolkit.journey import Awaited, JourneyHead, JourneyRow
+
+_EVENT_TYPES: Final = tuple(
+    f"pool.transaction.{status}" for status in ("reserved", "settled", "failed", "released", "returned")
+)
 
 # Each branch stops by itself: partners may put one reference or request id on very many trades.
 _TRADE_IDS = """
@@ -84,22 +90,27 @@ async def list_journeys(database: Database, id_: str, before_quote_id: str, limi
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """Everything this service knows of the trades that carry one of the ids, oldest first."""
     wanted = list(dict.fromkeys(ids))
-    trade_ids = {row["trade_id"] for row in await database.fetch(_TRADE_IDS, wanted, limit)}
-    for row in await database.fetch(_BY_EVENT, wanted, limit):
-        # Several trades may share a request id; the event id itself says whose it is.
-        if event_id(row["trade_id"], row["type"]) == row["event_id"]:
-            trade_ids.add(row["trade_id"])
+    found, by_event = await asyncio.gather(
+        database.fetch(_TRADE_IDS, wanted, limit), database.fetch(_BY_EVENT, wanted, limit)
+    )
+    trade_ids = {row["trade_id"] for row in found}
+    # Several trades may share a request id; the event id itself says whose it is.
+    trade_ids |= {row["trade_id"] for row in by_event if event_id(row["trade_id"], row["type"]) == row["event_id"]}
     if not trade_ids:
         return []
     chosen = sorted(trade_ids)
-    transitions = await database.fetch(_TRANSITIONS, chosen)
-    event_ids = {_event_id(row): row for row in transitions}
-    rows = [line for row in await database.fetch(_INTENTS, chosen) for line in _intent(row)]
+    # Which events a trade may have follows from its id, so nothing waits for its transitions.
+    told = {event_id(trade_id, type_): trade_id for trade_id in chosen for type_ in _EVENT_TYPES}
+    of_trade = (_TRANSITIONS, _INTENTS, _UNAPPLIED, _DEPOSIT_ADDRESSES, _RESOLUTIONS)
+    transitions, intents, unapplied, addresses, resolutions, events = await asyncio.gather(
+        *(database.fetch(statement, chosen) for statement in of_trade), database.fetch(_EVENTS, list(told))
+    )
+    rows = [line for row in intents for line in _intent(row)]
     rows += [_transition(row) for row in transitions]
-    rows += [_unapplied(row) for row in await database.fetch(_UNAPPLIED, chosen)]
-    rows += [_deposit_address(row) for row in await database.fetch(_DEPOSIT_ADDRESSES, chosen)]
-    rows += [_resolution(row) for row in await database.fetch(_RESOLUTIONS, chosen)]
-    rows += [_event(row, event_ids[row["event_id"]]) for row in await database.fetch(_EVENTS, list(event_ids))]
+    rows += [_unapplied(row) for row in unapplied]
+    rows += [_deposit_address(row) for row in addresses]
+    rows += [_resolution(row) for row in resolutions]
+    rows += [_event(row, told[row["event_id"]]) for row in events]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
 
@@ -205,7 +216,7 @@ def _deposit_address(row: Record) -> JourneyRow:
     )
 
 
-def _event(row: Record, transition: Record) -> JourneyRow:
+def _event(row: Record, trade_id: str) -> JourneyRow:
     published = row["published_at"]
     return JourneyRow(
         recorded_at=row["created_at"],
@@ -213,7 +224,7 @@ def _event(row: Record, transition: Record) -> JourneyRow:
         record_id=row["event_id"],
         summary=f"{row['type']} told on {row['topic']}" + ("" if published else ", not published yet"),
         traceparent=row["traceparent"],
-        ids={"event": row["event_id"], "trade": transition["trade_id"], "request": row["request_id"]},
+        ids={"event": row["event_id"], "trade": trade_id, "request": row["request_id"]},
         facts={"topic": row["topic"], "type": row["type"], "published_at": published.isoformat() if published else ""},
         awaited=None if published else Awaited("the event to reach the broker", row["created_at"]),
     )

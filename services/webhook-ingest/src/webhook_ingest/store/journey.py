@@ -1,5 +1,6 @@
 """Owns finding this service's rows by any id they carry, for support. Every look-up is on an index."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -53,17 +54,21 @@ LIMIT $2
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """Every webhook that carries one of the ids, its tries and its event, oldest first."""
     wanted = list(dict.fromkeys(ids))
-    chosen = [row["webhook_id"] for row in await database.fetch(_WEBHOOK_IDS, wanted, limit)]
-    rows = [_rejected(row) for row in await database.fetch(_REJECTED, wanted, limit)]
-    rows += [_poll(row) for row in await database.fetch(_POLLS, wanted, limit)]
+    found, rejected, polled = await asyncio.gather(
+        *(database.fetch(statement, wanted, limit) for statement in (_WEBHOOK_IDS, _REJECTED, _POLLS))
+    )
+    chosen = [row["webhook_id"] for row in found]
+    rows = [*map(_rejected, rejected), *map(_poll, polled)]
     if chosen:
-        webhooks = await database.fetch(_WEBHOOKS, chosen)
+        webhooks, attempts = await asyncio.gather(
+            *(database.fetch(statement, chosen) for statement in (_WEBHOOKS, _ATTEMPTS))
+        )
         payins = {row["payin_event_id"]: row for row in webhooks if row["payin_event_id"]}
-        rows += [_webhook(row) for row in webhooks]
-        rows += [_attempt(row) for row in await database.fetch(_ATTEMPTS, chosen)]
-        for row in await database.fetch(_ALLOCATIONS, list(payins)):
-            payins[row["allocation_event_id"]] = payins[row["payin_event_id"]]
-        rows += [_event(row, payins[row["event_id"]]) for row in await database.fetch(_EVENTS, list(payins))]
+        rows += [*map(_webhook, webhooks), *map(_attempt, attempts)]
+        if payins:
+            for row in await database.fetch(_ALLOCATIONS, list(payins)):
+                payins[row["allocation_event_id"]] = payins[row["payin_event_id"]]
+            rows += [_event(row, payins[row["event_id"]]) for row in await database.fetch(_EVENTS, list(payins))]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
 
