@@ -20,6 +20,7 @@ import uvloop
 from pools.gateway.v1 import admin_pb2
 from pools_contracts.gateway import GatewayClient, connect
 from tests.bench.clones import REPEATED, Template, copy
+from tests.bench.cpu import cpu_seconds, difference
 from tests.bench.journeys import Receiver, subscribe
 from tests.bench.stand import SETTLED, Stand, stand
 from tests.waiting import eventually
@@ -61,7 +62,7 @@ async def run(trades: int) -> dict[str, Any]:
         rows = sum(size["rows"] for size in sizes.values())
         gigabytes = sum(size["bytes"] for size in sizes.values()) / 1e9
         say(f"{trades:,} trades: {rows:,} rows, {gigabytes:.1f} GB, filled in {filled:.0f} s; searching")
-        searched = await _search(gateway, template, trades)
+        searched = await _search(own, gateway, template, trades)
         await gateway.close()
     return {
         "trades": trades,
@@ -111,14 +112,16 @@ async def _size(url: str) -> dict[str, int]:
     return {"rows": sum(row["rows"] for row in found), "bytes": sum(row["bytes"] for row in found)}
 
 
-async def _search(gateway: GatewayClient, template: Template, trades: int) -> dict[str, dict[str, float]]:
+async def _search(own: Stand, gateway: GatewayClient, template: Template, trades: int) -> dict[str, dict[str, float]]:
     """One search at a time, each for another trade, so that nothing was read before."""
     wanted = {"trade": template.trade_id, "client reference": template.client_reference}
     for prefix in ("pq_", "ledger_", "whd_", "whe_"):
         wanted[prefix] = next(id_ for id_ in template.ids if id_.startswith(prefix))
     measured = {}
+    pids = {name: own.stack.part(name).process.pid or 0 for name in (*SERVICES, "postgres")}
     for kind, id_ in wanted.items():
         took = []
+        before = cpu_seconds(pids)
         for _ in range(CALLS):
             number = random.randrange(1, trades)
             number += number % 100 == 0
@@ -127,7 +130,8 @@ async def _search(gateway: GatewayClient, template: Template, trades: int) -> di
             took.append((time.perf_counter() - began) * 1000)
             if told.record.transact_id != template.copied(template.trade_id, number) or told.missing_services:
                 raise RuntimeError(f"{template.copied(id_, number)} did not lead to its whole journey: {told}")
-        measured[kind] = _figures(took)
+        used = sum(difference(before, cpu_seconds(pids)).values())
+        measured[kind] = {**_figures(took), "cpu_ms": round(used / CALLS * 1000, 1)}
         say(f"  {kind}: {measured[kind]}")
     took, token = [], ""
     for _ in range(CALLS // 4):

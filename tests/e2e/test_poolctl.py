@@ -4,6 +4,7 @@ Source: CONTRACT §12.
 """
 
 import asyncio
+import getpass
 import hashlib
 import hmac
 import uuid
@@ -202,6 +203,19 @@ async def test_the_journey_of_any_id_of_a_trade_is_one_story(
         ids, await asyncio.gather(*(poolctl.answer("journey", id_) for id_ in ids)), strict=True
     ):
         assert told["record"]["transact_id"] == trade["transactId"], identifier
+    await partner.rest.accept(clientReference=reference)
+    listed = await poolctl.answer("journey", reference, "--as", "Anna", "--limit", "1")
+    assert (len(listed["journeys"]), listed["records"], bool(listed["nextPageToken"])) == (1, [], True)
+    rows = await databases.rows(
+        "gateway",
+        "SELECT caller, asked_by, outcome FROM support_accesses WHERE searched_id = $1 ORDER BY access_id",
+        reference,
+    )
+    user = getpass.getuser()
+    assert [tuple(row.values()) for row in rows] == [
+        ("poolctl", user, "found"),
+        ("poolctl", f"Anna ({user})", "listed"),
+    ]
 
 
 async def test_the_trace_of_a_transact_spans_all_five_services(

@@ -258,23 +258,6 @@ async def test_journey_tells_what_waits_and_what_is_wrong(books: Books, client: 
     assert ("exception", original.event_id) in await find(client, original.event_id)
 
 
-async def test_every_journey_look_up_is_on_an_index(books: Books) -> None:
-    from ledger.store import journey
-
-    async with books.admin.transaction() as unit:
-        await unit.execute("SET LOCAL enable_seqscan = off")
-        queries = [
-            (journey._HOLDS, (["x"], 10)),
-            (journey._TRANSACTIONS, (["x"], 10)),
-            (journey._ENTRIES, ([1],)),
-            (journey._EVENTS, (["x"], 10)),
-            (journey._EXCEPTIONS, (["x"], 10)),
-        ]
-        for query, arguments in queries:
-            plan = "\n".join(row[0] for row in await unit.fetch("EXPLAIN " + query, *arguments))
-            assert "Seq Scan" not in plan, plan
-
-
 async def test_journey_request_is_bounded(client: LedgerClient) -> None:
     for fields in ({"ids": []}, {"ids": ["x"] * 101}, {"ids": ["x"], "page_size": 1001}):
         with pytest.raises(InvalidRequest):

@@ -9,7 +9,6 @@ from pools.quote.v1 import quote_pb2
 from pools.types.v1 import journey_pb2, types_pb2
 from pools_contracts.quote import QuoteClient
 from quote.domain.inventory import Ending
-from quote.store import journey
 from tests.integration.quote.calls import consume, context, create, create_item
 from tests.integration.quote.desk import TRACEPARENT, Desk
 
@@ -150,19 +149,3 @@ async def test_journey_finds_movements_rejections_and_expiries(desk: Desk, clien
     for quote, status in ((rejected, "rejected"), (expired, "expired")):
         found = await client.journey.FindRecords(journey_pb2.FindRecordsRequest(ids=[quote.quote_id]))
         assert [record.facts["status"] for record in found.records] == ["active", status]
-
-
-async def test_every_look_up_of_a_journey_is_on_an_index(desk: Desk) -> None:
-    async with desk.admin.transaction() as unit:
-        # A plan that could use an index scans a whole table only where it has none.
-        await unit.execute("SET LOCAL enable_seqscan = off")
-        for statement, limited in (
-            (journey._QUOTE_IDS, True),
-            (journey._MOVEMENTS, True),
-            (journey._QUOTES, False),
-            (journey._CONSUMPTIONS, False),
-            (journey._TERMINAL_EVENTS, False),
-        ):
-            limit = [10] if limited else []
-            plan = "\n".join(row[0] for row in await unit.fetch("EXPLAIN " + statement, ["pq_1"], *limit))
-            assert "Seq Scan" not in plan, plan

@@ -138,12 +138,14 @@ class _Search:
     truncated: set[str] = field(default_factory=set)
 
 
-async def find_journey(owners: Sequence[Owner], ids: Sequence[str], *, until: float) -> Journey:
+async def find_journey(
+    owners: Sequence[Owner], ids: Sequence[str], *, until: float, missing_services: Sequence[str] = ()
+) -> Journey:
     """Asks every owner, then for what the answers lead to, at most three times and until that moment, in Unix seconds.
 
-    An owner that does not answer is named, not asked again, and the rest told.
+    An owner that does not answer is named, not asked again, and the rest told; so is one that is missing already.
     """
-    search = _Search(until)
+    search = _Search(until, missing=set(missing_services))
     wanted = list(ids)
     for _ in range(ROUNDS_MAX):
         await _ask(owners, wanted, search)

@@ -87,8 +87,10 @@ class SupportSearch:
         if page is not None and (page.is_long or question.before_quote_id):
             await self._keep(question, "listed", page.missing_services)
             return page
-        first = [question.id, *(head.quote_id for head in page.heads)] if page else [question.id]
-        journey = await find_journey(self._owners, first, until=until)
+        heads, missing = (page.heads, page.missing_services) if page else ((), ())
+        journey = await find_journey(
+            self._owners, [question.id, *(head.quote_id for head in heads)], until=until, missing_services=missing
+        )
         if not journey.records:
             await self._refuse(question, journey)
         record = await product_record(journey, self._reader, self._context_maker(until))
