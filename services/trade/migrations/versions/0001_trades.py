@@ -127,6 +127,7 @@ CREATE UNIQUE INDEX unapplied_reports_early ON unapplied_reports (trade_id) WHER
 CREATE UNIQUE INDEX unapplied_reports_refused ON unapplied_reports (trade_id, webhook_id)
     WHERE kind = 'refused' AND webhook_id <> '';
 COMMENT ON INDEX unapplied_reports_refused IS 'A report told again, since its first answer was lost, is the same row.';
+CREATE INDEX unapplied_reports_trade ON unapplied_reports (trade_id);
 CREATE INDEX unapplied_reports_provider_event ON unapplied_reports (provider_event_id);
 
 CREATE TABLE deposit_addresses (
