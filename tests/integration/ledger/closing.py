@@ -10,6 +10,7 @@ from ledger.api.decode import trade_of
 from ledger.app.close.ports import Progress
 from ledger.app.close.run_close import Asked, Outcome, Patience, RunClose
 from ledger.domain.close.kinds import Kind
+from ledger.outbound.signing_key import TrustedKeys
 from ledger.store.close.closes import CloseRow
 from ledger.store.close.exceptions import ExceptionRow, read_exceptions
 from poolkit.database import Database
@@ -45,10 +46,10 @@ class Day:
         self.told: list[str] = []
         self.organization_id = new_id("org")
 
-    async def close(self, business_date: date = DAY) -> Outcome:
+    async def close(self, business_date: date = DAY, *, wait_seconds_max: float = 0.0) -> Outcome:
         """Closes the date; `told` has what was said meanwhile."""
         self.told = []
-        return await self.run(business_date, ASKED, self.told.append)
+        return await self.run(business_date, ASKED, self.told.append, wait_seconds_max)
 
     async def exceptions(self, close: CloseRow) -> list[ExceptionRow]:
         """All of a close's exceptions."""
@@ -215,11 +216,13 @@ async def open_day(postgres: RunningPostgres, progress: Progress | None = None) 
     """A date on which nothing has happened yet, at owners of its own; no broker lies between, unless one is given."""
     async with open_books(postgres) as books, open_owners(postgres) as owners:
         database = Database(books.url, application_name="close", pool_size=4)
+        key = new_key()
         run = RunClose(
             database,
             owners.client,
             progress or ByHand(),
-            new_key(),
+            key,
+            TrustedKeys([key.public_key]),
             mode="test",
             patience=Patience(reserved_seconds_max=600, unprocessed_seconds_max=900, wait_seconds_max=1),
             trade_of=trade_of,

@@ -13,6 +13,7 @@ from tests.integration.ledger.signing import new_key, sign
 REFUSED = asyncpg.InsufficientPrivilegeError
 KEPT = ["transactions", "entries", "inbox"]
 SIGNED = ["signing_keys", "head_statements", "signed_heads"]
+CLOSED = ["closes", "close_exceptions", "close_candidates", "close_tellings"]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,17 @@ async def test_what_was_signed_cannot_be_changed(
         f"TRUNCATE {table} CASCADE",
         f"UPDATE {table} SET {'key_id = key_id' if table != 'signed_heads' else 'sequence = sequence'}",
     ):
+        with pytest.raises(REFUSED, match="permission denied"):
+            await posted.database.execute(statement)
+        with pytest.raises(REFUSED, match="append-only"):
+            await migrator.execute(statement)
+
+
+@pytest.mark.parametrize("table", CLOSED)
+async def test_what_a_close_said_cannot_be_changed(
+    posted: Books, migrator: "asyncpg.Connection[asyncpg.Record]", table: str
+) -> None:
+    for statement in (f"DELETE FROM {table}", f"TRUNCATE {table}", f"UPDATE {table} SET close_id = close_id"):
         with pytest.raises(REFUSED, match="permission denied"):
             await posted.database.execute(statement)
         with pytest.raises(REFUSED, match="append-only"):

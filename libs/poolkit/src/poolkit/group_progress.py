@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from poolkit.errors import Unavailable
 from poolkit.kafka import topic
@@ -39,10 +39,14 @@ class GroupProgress:
     async def behind(self, ends: Mapping[object, int]) -> int:
         """How many events before those ends the group has not committed. Raises Unavailable."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        committed: Mapping[Any, Any]
         try:
             async with asyncio.timeout(SECONDS_MAX):
                 await admin.start()
-                committed: Mapping[Any, Any] = await admin.list_consumer_group_offsets(self._group)
+                committed = await admin.list_consumer_group_offsets(self._group)
+        except GroupCoordinatorNotAvailableError:
+            # Of a group that nobody has joined yet.
+            committed = {}
         except (KafkaError, TimeoutError, OSError) as error:
             raise Unavailable("The broker does not say how far the group has come.") from error
         finally:

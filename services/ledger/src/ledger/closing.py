@@ -8,7 +8,7 @@ from ledger.api.event_handler import TOPICS
 from ledger.app.close.run_close import Patience, RunClose
 from ledger.app.close.schedule import Schedule
 from ledger.outbound.fact_owners import OwnersClient
-from ledger.outbound.signing_key import SigningKey
+from ledger.outbound.signing_key import SigningKey, TrustedKeys
 from ledger.settings import LedgerSettings
 from poolkit.database import Database
 from poolkit.group_progress import GroupProgress
@@ -24,7 +24,9 @@ _CONNECTIONS: Final = 4
 _LEASE_SECONDS: Final = 10.0
 
 
-def add_closes(runtime: Runtime[LedgerSettings], group: str, signing_key: SigningKey | None) -> None:
+def add_closes(
+    runtime: Runtime[LedgerSettings], group: str, signing_key: SigningKey | None, trust: TrustedKeys
+) -> None:
     """Hangs closes on the runtime; `group` is the consumer group whose progress they wait for."""
     settings, mode = runtime.settings, runtime.mode
     database = Database(
@@ -41,6 +43,7 @@ def add_closes(runtime: Runtime[LedgerSettings], group: str, signing_key: Signin
         _owners(runtime),
         GroupProgress(settings.kafka_bootstrap, group, TOPICS, mode),
         signing_key,
+        trust,
         mode=mode,
         patience=Patience(
             settings.reserved_seconds_max, settings.unprocessed_seconds_max, settings.close_wait_seconds_max

@@ -57,7 +57,7 @@ async def build(runtime: Runtime[LedgerSettings]) -> None:
         dead_letter_producer=runtime.producer,
     )
     runtime.add_consumer(consumer)
-    add_closes(runtime, consumer.group, signing_key)
+    add_closes(runtime, consumer.group, signing_key, trust)
 
 
 def run() -> None:

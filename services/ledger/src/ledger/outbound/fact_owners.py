@@ -11,7 +11,7 @@ from ledger.app.close.ports import Findings, Published, Stock
 from ledger.domain.close.merging import Pages
 from ledger.outbound.facts import RECONCILED_OUT, amount_of, payin_fact, report_fact, trade_fact
 from poolkit.context import current_request_id
-from poolkit.errors import NotFound, Unavailable
+from poolkit.errors import DeadlineExceeded, NotFound, Unavailable
 from poolkit.rpc.channels import Channel
 from poolkit.rpc.convert import MODES, error_from_refusal, from_time, to_time
 from poolkit.telemetry.tracing import current_traceparent
@@ -115,7 +115,14 @@ class OwnersClient:
             "webhook-ingest": self._webhook_ingest.outbox,
             "quote": self._quote.outbox,
         }
-        answers = await asyncio.gather(*(outbox.GetOutboxWatermark(request) for outbox in owners.values()))
+
+        async def ask(name: str, outbox: Any) -> Any:
+            try:
+                return await outbox.GetOutboxWatermark(request)
+            except (Unavailable, DeadlineExceeded) as error:
+                raise Unavailable(f"{name} does not say what it has published.") from error
+
+        answers = await asyncio.gather(*(ask(name, outbox) for name, outbox in owners.items()))
         return [
             Published(
                 name,

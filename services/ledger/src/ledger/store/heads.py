@@ -47,6 +47,12 @@ async def take_turn(unit: Unit) -> tuple[datetime, SignedStatement | None]:
     return turn["now"], signed_statement(row) if row else None
 
 
+async def latest_statement(source: Database | Unit) -> SignedStatement | None:
+    """What was signed last."""
+    row = await source.fetch_row(_LATEST)
+    return signed_statement(row) if row else None
+
+
 async def copy_heads(unit: Unit, number: int) -> None:
     """Keeps the heads of all chains that moved since they were last signed, under a statement's number."""
     await unit.execute(_COPY, number)

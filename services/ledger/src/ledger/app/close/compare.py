@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 from ledger.app.close.ports import Owners, Stock
+from ledger.app.verify_chains import Trust
 from ledger.domain.close.contents import Contents, Tally, contents_of
 from ledger.domain.close.facts import TradeGroup
 from ledger.domain.close.findings import Finding
@@ -16,6 +17,7 @@ from ledger.domain.close.kinds import Kind
 from ledger.domain.close.merging import payin_groups, trade_groups
 from ledger.domain.close.payins import judge_payin
 from ledger.domain.close.standing import (
+    BrokenChain,
     InventoryLine,
     judge_balance,
     judge_chain,
@@ -28,6 +30,7 @@ from ledger.store.close import standing
 from ledger.store.close.cursors import DayRows
 from ledger.store.close.lookups import look_up
 from ledger.store.close.standing import Balances
+from ledger.store.heads import latest_statement
 from poolkit.database import Unit
 from poolkit.money import FIAT
 
@@ -59,11 +62,12 @@ class Cut(NamedTuple):
 class Comparison:
     """One pass over a date, in the ledger's snapshot that `unit` holds. Iterate `findings`, then read `contents`."""
 
-    def __init__(self, unit: Unit, owners: Owners, cut: Cut, trade_of: TradeOf) -> None:
+    def __init__(self, unit: Unit, owners: Owners, cut: Cut, trade_of: TradeOf, trust: Trust) -> None:
         self._unit = unit
         self._owners = owners
         self._cut = cut
         self._trade_of = trade_of
+        self._trust = trust
         self._rows = DayRows(unit, cut.business_date)
         self.tally = Tally()
         self._balances: Balances | None = None
@@ -145,8 +149,18 @@ class Comparison:
         found = [*judge_inventory(comparable, cut.limits.cut_ms)]
         negative = await standing.read_negative(self._unit, cut.business_date)
         found += [judge_balance(balance, cut.limits.cut_ms) for balance in negative]
-        found += [judge_chain(chain, cut.limits.cut_ms) for chain in await standing.read_broken_chains(self._unit)]
+        broken = [*await standing.read_broken_chains(self._unit), *await self._unsigned()]
+        found += [judge_chain(chain, cut.limits.cut_ms) for chain in broken]
         return self._counted(found)
+
+    async def _unsigned(self) -> list[BrokenChain]:
+        """Whether what was signed last was signed by a key that counts; `poolctl ledger verify` checks all of them."""
+        signed = await latest_statement(self._unit)
+        if signed is None or self._trust.is_signed(signed.statement.key_id, signed.statement.text, signed.signature):
+            return []
+        statement = signed.statement
+        why = f"statement {statement.number}, signed at the close of {statement.close.business_date}, has no signature"
+        return [BrokenChain("", statement.number, f"{why} of a key that counts", "")]
 
     def _counts(self, at_ms: int) -> bool:
         return not self._cut.before_ms or at_ms < self._cut.before_ms

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Final
 
 from ledger.app.close.ports import Owners, Progress, Tell
-from poolkit.errors import Unavailable
+from poolkit.errors import DeadlineExceeded, Unavailable
 
 PAUSE_SECONDS: Final = 0.2
 
@@ -32,7 +32,11 @@ class Cutoff:
         until = clock() + seconds_max
         said = ""
         while True:
-            missing = await self._missing()
+            try:
+                missing = await self._missing()
+            except (Unavailable, DeadlineExceeded) as error:
+                # Whoever is out of reach may be back before time is up.
+                missing = error.message
             if not missing:
                 return
             if clock() > until:

@@ -12,6 +12,7 @@ from ledger.app.close.cutoff import Cutoff
 from ledger.app.close.ports import Owners, Progress, Tell
 from ledger.app.close.tell_trades import TellTrades
 from ledger.app.sign_heads import Signer, sign_heads
+from ledger.app.verify_chains import Trust
 from ledger.domain.close.contents import CHANGES_MAX, Contents, changed_numbers
 from ledger.domain.close.findings import FindingsHash
 from ledger.domain.close.kinds import Kind
@@ -66,6 +67,7 @@ class RunClose:
         owners: Owners | None,
         progress: Progress,
         signer: Signer | None,
+        trust: Trust,
         *,
         mode: str,
         patience: Patience,
@@ -75,6 +77,7 @@ class RunClose:
         self._owners = owners
         self._progress = progress
         self._signer = signer
+        self._trust = trust
         self._mode = mode
         self._patience = patience
         self._trade_of = trade_of
@@ -120,7 +123,7 @@ class RunClose:
     async def _close(self, cut: Cut, owners: Owners, signer: Signer, asked: Asked, tell: Tell) -> Outcome:
         close_id = new_id("close")
         async with self._database.transaction() as snapshot, self._database.transaction() as unit:
-            comparison = Comparison(snapshot, owners, cut, self._trade_of)
+            comparison = Comparison(snapshot, owners, cut, self._trade_of, self._trust)
             found = await _keep(unit, close_id, comparison, cut, tell)
             contents = comparison.contents
             inbox_sequence = await standing.read_inbox_sequence(snapshot)

@@ -9,6 +9,7 @@ import structlog
 from ledger.app.close.run_close import Asked, RunClose, observe
 from ledger.store.close import due
 from ledger.store.close.closes import find_close
+from poolkit.context import current_request_id
 from poolkit.database import Database
 from poolkit.errors import DomainError
 from poolkit.ids import new_id
@@ -53,6 +54,8 @@ class Schedule:
 
     async def _close(self, business_date: date) -> bool:
         asked = Asked(new_id("req"), BY_SCHEDULE, current_traceparent())
+        # Whom the close asks finds it under this request too.
+        current_request_id.set(asked.request_id)
         try:
             outcome = await self._run(business_date, asked, lambda words: _log.info("closing", message=words))
         except DomainError as error:

@@ -26,7 +26,10 @@ class InventoryLine(NamedTuple):
 
 
 class BrokenChain(NamedTuple):
-    """A chain that does not end in its head, or no longer holds a head that was signed."""
+    """A chain that does not end in its head, or no longer holds a head that was signed.
+
+    Without an organization: what was signed of all of them does not hold.
+    """
 
     organization_id: str
     sequence: int
@@ -79,11 +82,12 @@ def judge_inventory(lines: Iterable[InventoryLine], cut_ms: int) -> Iterator[Fin
 
 
 def judge_chain(chain: BrokenChain, cut_ms: int) -> Finding:
-    """A chain that somebody has changed."""
+    """A chain, or what was signed of all chains, that somebody has changed."""
+    where = f"The chain of {chain.organization_id} does not verify at its transaction {chain.sequence}"
     return Finding(
         Kind.CHAIN_HEAD_NOT_VERIFIED,
         Ids(organization_id=chain.organization_id, ledger_transaction_id=chain.transaction_id),
-        f"The chain of {chain.organization_id} does not verify at its transaction {chain.sequence}: {chain.why}.",
+        f"{where}: {chain.why}." if chain.organization_id else f"No chain verifies: {chain.why}.",
         (),
         cut_ms,
     )

@@ -133,7 +133,7 @@ async def pair_candidates(unit: Unit, close_id: str) -> None:
 async def only_in(unit: Unit, close_id: str, other_id: str, limit: int) -> tuple[int, list[str]]:
     """How many exceptions one close has that another lacks, and the first of them in words."""
     rows: list[Any] = await unit.fetch(_ONLY_IN, close_id, other_id, limit)
-    told = [f"{kind}: {', '.join(f'{name} {id_}' for name, id_ in ids.items())}" for kind, ids, _ in rows]
+    told = [f"{kind}: {', '.join(f'{name} {id_}' for name, id_ in Ids(**ids).known.items())}" for kind, ids, _ in rows]
     return (rows[0]["total"] if rows else 0), told
 
 
