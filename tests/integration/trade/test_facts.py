@@ -25,7 +25,7 @@ from trade.api.facts_service import TradeFactsService
 from trade.app.report import ReportSettlements
 from trade.domain.trade import Status, Trade
 from trade.outbound.events import TradeEvents
-from trade.outbound.facts import fact_message
+from trade.outbound.facts import add_facts
 from trade.store import facts
 
 FIRST_DAY, SECOND_DAY = "2026-11-20", "2026-11-21"
@@ -71,7 +71,7 @@ async def books(postgres: RunningPostgres) -> AsyncIterator[Books]:
     await apply([replace(report(Status.RETURNED), trade_id=settled[0].trade_id)])
     await admin.execute(move, date(2026, 11, 21), datetime(2026, 11, 21, 12, tzinfo=UTC), 2)
     adder = trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server
-    async with serving(adder, TradeFactsService(database, fact_message, "test")) as client:
+    async with serving(adder, TradeFactsService(database, add_facts, "test")) as client:
         yield Books(client, database, admin, settled, failed, waiting)
     await database.close()
     await admin.close()
@@ -163,5 +163,7 @@ async def test_each_page_is_a_range_of_the_index_and_sorts_nothing(books: Books)
     nodes = await plans.plan_nodes(books.database, facts.ENDED, arguments=4)
     assert plans.indexes(nodes) == {"transitions_ended"}
     assert "Sort" not in plans.kinds(nodes)
+    nodes = await plans.plan_nodes(books.database, facts.ENDED_AS, arguments=3)
+    assert plans.indexes(nodes) == {"transitions_pkey", "trades_pkey"}
     nodes = await plans.plan_nodes(books.database, facts.OPEN, arguments=3)
     assert plans.indexes(nodes) == {"trades_reserved"}

@@ -32,7 +32,7 @@ from trade.app.resolve import ReleaseTrade
 from trade.app.saga import Saga
 from trade.app.transact import TransactQuotes
 from trade.outbound.events import TradeEvents
-from trade.outbound.facts import fact_message
+from trade.outbound.facts import add_facts
 from trade.outbound.holds import HoldClient
 from trade.outbound.quotes import QuoteClient
 from trade.outbound.views import trade_message
@@ -67,7 +67,7 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     runtime.rpc.add(trade_admin_pb2_grpc.add_TradeAdminServiceServicer_to_server, admin)
     reconciliation = ReconciliationService(database, mode)
     runtime.rpc.add(reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server, reconciliation)
-    facts = TradeFactsService(database, fact_message, mode)
+    facts = TradeFactsService(database, add_facts, mode)
     runtime.rpc.add(trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server, facts)
     journeys = JourneyService("trade", partial(journey.find, database), partial(journey.list_journeys, database))
     runtime.rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)

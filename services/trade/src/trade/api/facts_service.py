@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from operator import attrgetter
+from typing import TypeVar
 
 from poolkit.database import Database
 from poolkit.errors import InvalidRequest
@@ -15,17 +16,20 @@ from pools.trade.v1 import trade_facts_pb2, trade_facts_pb2_grpc
 from trade.store import facts
 from trade.store.facts import TradeFact
 
-Encode = Callable[[TradeFact], trade_facts_pb2.TradeFact]
+Message = TypeVar("Message", trade_facts_pb2.StreamTradeFactsResponse, trade_facts_pb2.StreamOpenTradesResponse)
+AddFacts = Callable[
+    [trade_facts_pb2.StreamTradeFactsResponse | trade_facts_pb2.StreamOpenTradesResponse, Iterable[TradeFact]], None
+]
 
-_key = attrgetter("trade.trade_id")
+_key = attrgetter("trade_id")
 
 
 class TradeFactsService(trade_facts_pb2_grpc.TradeFactsServiceServicer):
     """Translates and delegates; decides nothing."""
 
-    def __init__(self, database: Database, encode: Encode, mode: str) -> None:
+    def __init__(self, database: Database, add_facts: AddFacts, mode: str) -> None:
         self._database = database
-        self._encode = encode
+        self._add_facts = add_facts
         self._mode = mode
 
     async def StreamTradeFacts(  # noqa: N802 - the RPC's name
@@ -41,7 +45,7 @@ class TradeFactsService(trade_facts_pb2_grpc.TradeFactsServiceServicer):
 
         after = behind(request.after_trade_id, field="after_trade_id")
         async for page in pages(read, _key, after=after, size=page_facts(request.page_size)):
-            yield trade_facts_pb2.StreamTradeFactsResponse(facts=map(self._encode, page))
+            yield self._filled(trade_facts_pb2.StreamTradeFactsResponse(), page)
 
     async def StreamOpenTrades(  # noqa: N802 - the RPC's name
         self, request: trade_facts_pb2.StreamOpenTradesRequest, context: Context
@@ -60,4 +64,8 @@ class TradeFactsService(trade_facts_pb2_grpc.TradeFactsServiceServicer):
         async for read_at_once in pages(read, _key, after=after, size=max(size, facts.OPEN_AT_ONCE)):
             for first in range(0, len(read_at_once), size):
                 shown = read_at_once[first : first + size]
-                yield trade_facts_pb2.StreamOpenTradesResponse(facts=map(self._encode, shown))
+                yield self._filled(trade_facts_pb2.StreamOpenTradesResponse(), shown)
+
+    def _filled(self, message: Message, facts: Iterable[TradeFact]) -> Message:
+        self._add_facts(message, facts)
+        return message

@@ -3,13 +3,11 @@
 Ids are compared by bytes (`COLLATE "C"`), whatever the database's own order is: other owners' facts meet them.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from poolkit.database import Database, Record
-from webhook_ingest.store.listing import State
 
 _UTC_DATE: Final = "(received_at AT TIME ZONE 'UTC')::date"
 
@@ -34,14 +32,13 @@ WHERE {_UTC_DATE} = $1 AND payin_event_id <> ''
 ORDER BY payin_event_id COLLATE "C", webhook_id COLLATE "C" LIMIT $4
 """  # noqa: S608 - constants only
 _FACTS: Final = """
-SELECT w.webhook_id, w.source, w.provider_event_id, w.kind, w.transact_id, w.network_transaction_id, w.currency,
-       w.amount, w.funding_reference, w.bank_transaction_id, w.payin_event_id, w.refusal_reason, w.signature_result,
-       coalesce(w.first_webhook_id, '') AS first_webhook_id, w.request_id, w.received_at,
+SELECT w.webhook_id, w.transact_id, w.payin_event_id, w.source, w.provider_event_id, w.kind, w.currency, w.amount,
+       w.network_transaction_id, w.bank_transaction_id, w.funding_reference,
        CASE WHEN w.refusal_reason <> '' THEN 'conflict' WHEN held.webhook_id IS NULL THEN 'processed'
             WHEN held.given_up_at IS NULL THEN 'received' ELSE 'exception' END AS state,
-       coalesce(last.number, 0) AS attempt_count, coalesce(last.effect, '') AS effect,
-       coalesce(last.detail, '') AS detail, coalesce(last.organization_id, '') AS organization_id,
-       last.created_at AS attempted_at
+       w.refusal_reason, w.signature_result, coalesce(w.first_webhook_id, ''), w.request_id, w.received_at,
+       coalesce(last.number, 0), coalesce(last.effect, ''), coalesce(last.detail, ''),
+       coalesce(last.organization_id, ''), last.created_at
 FROM webhooks w LEFT JOIN unprocessed_webhooks held USING (webhook_id)
 LEFT JOIN LATERAL (
     SELECT number, effect, detail, organization_id, created_at FROM webhook_attempts tried
@@ -58,39 +55,31 @@ class Position(NamedTuple):
     webhook_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Processing:
-    """What became of a report."""
-
-    state: State
-    effect: str
-    refusal_reason: str
-    detail: str
-    attempt_count: int
-    first_webhook_id: str
-    signature_result: str
-    organization_id: str
-    request_id: str
-    received_at: datetime
-    attempted_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFact:
-    """What a source told, of a trade or of money, and what became of it."""
+class Fact(NamedTuple):
+    """What a source told, of a trade or of money, and what became of it. A day has very many: they stay tuples."""
 
     webhook_id: str
+    transact_id: str
+    payin_event_id: str
     source: str
     provider_event_id: str
     kind: str
-    transact_id: str
-    network_transaction_id: str
     currency: str
     amount: Decimal | None
-    funding_reference: str
+    network_transaction_id: str
     bank_transaction_id: str
-    payin_event_id: str
-    processing: Processing
+    funding_reference: str
+    state: str
+    refusal_reason: str
+    signature_result: str
+    first_webhook_id: str
+    request_id: str
+    received_at: datetime
+    attempt_count: int
+    effect: str
+    detail: str
+    organization_id: str
+    attempted_at: datetime | None
 
     @property
     def position(self) -> Position:
@@ -98,46 +87,17 @@ class ReportFact:
         return Position(self.transact_id or self.payin_event_id, self.webhook_id)
 
 
-async def list_reports(database: Database, received_on: date, *, after: Position, limit: int) -> list[ReportFact]:
+async def list_reports(database: Database, received_on: date, *, after: Position, limit: int) -> list[Fact]:
     """Reports on trades received on the date, or received earlier and processed on it, behind `after`."""
     return await _facts(database, await database.fetch(REPORTS, received_on, *after, limit))
 
 
-async def list_payins(database: Database, received_on: date, *, after: Position, limit: int) -> list[ReportFact]:
+async def list_payins(database: Database, received_on: date, *, after: Position, limit: int) -> list[Fact]:
     """Reports of money received on the date, behind `after`."""
     return await _facts(database, await database.fetch(PAYINS, received_on, *after, limit))
 
 
-async def _facts(database: Database, chosen: list[Record]) -> list[ReportFact]:
-    ids = [row["webhook_id"] for row in chosen]
-    found = {row["webhook_id"]: _fact(row) for row in (await database.fetch(_FACTS, ids) if ids else ())}
+async def _facts(database: Database, chosen: list[Record]) -> list[Fact]:
+    ids = [row[0] for row in chosen]
+    found = {row[0]: Fact(*row) for row in (await database.fetch(_FACTS, ids) if ids else ())}
     return [found[webhook_id] for webhook_id in ids]
-
-
-def _fact(row: Record) -> ReportFact:
-    return ReportFact(
-        webhook_id=row["webhook_id"],
-        source=row["source"],
-        provider_event_id=row["provider_event_id"],
-        kind=row["kind"],
-        transact_id=row["transact_id"],
-        network_transaction_id=row["network_transaction_id"],
-        currency=row["currency"],
-        amount=row["amount"],
-        funding_reference=row["funding_reference"],
-        bank_transaction_id=row["bank_transaction_id"],
-        payin_event_id=row["payin_event_id"],
-        processing=Processing(
-            state=State(row["state"]),
-            effect=row["effect"],
-            refusal_reason=row["refusal_reason"],
-            detail=row["detail"],
-            attempt_count=row["attempt_count"],
-            first_webhook_id=row["first_webhook_id"],
-            signature_result=row["signature_result"],
-            organization_id=row["organization_id"],
-            request_id=row["request_id"],
-            received_at=row["received_at"],
-            attempted_at=row["attempted_at"],
-        ),
-    )
