@@ -2,7 +2,13 @@
 
 import grpc
 
-from pools.ledger.v1 import audit_pb2_grpc, close_pb2_grpc, funding_references_pb2_grpc, ledger_pb2_grpc
+from pools.ledger.v1 import (
+    audit_pb2_grpc,
+    close_pb2_grpc,
+    funding_references_pb2_grpc,
+    inbox_pb2_grpc,
+    ledger_pb2_grpc,
+)
 from pools.types.v1 import journey_pb2_grpc
 from pools_contracts.channel import open_channel
 from pools_contracts.client import Client
@@ -18,6 +24,7 @@ class LedgerClient(Client):
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.closes = close_pb2_grpc.CloseServiceStub(channel)
         self.funding_references = funding_references_pb2_grpc.FundingReferenceServiceStub(channel)
+        self.inbox = inbox_pb2_grpc.InboxServiceStub(channel)
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
 
 

@@ -130,6 +130,7 @@ POLICIES: Final[Mapping[str, ServicePolicy]] = MappingProxyType(
         "pools.types.v1.JourneyService": ServicePolicy(
             deadline_seconds=3.0, repeatable=("FindRecords", "ListJourneys")
         ),
+        "pools.ledger.v1.InboxService": ServicePolicy(deadline_seconds=5.0, repeatable=("ListParkedEvents",)),
         "pools.ledger.v1.FundingReferenceService": ServicePolicy(
             deadline_seconds=2.0, repeatable=("SuggestFundingReferences",)
         ),

@@ -26,6 +26,7 @@ COMMANDS = {
     "trace": "poolctl.commands.trace",
     "deliveries": "poolctl.commands.deliveries",
     "close": "poolctl.commands.close",
+    "dlq": "poolctl.commands.dlq",
     "load": "poolctl.commands.load",
     "ledger": "poolctl.commands.ledger",
 }

@@ -7,6 +7,7 @@ from ledger.api.audit_service import AuditService
 from ledger.api.decode import decoder
 from ledger.api.event_handler import TOPICS, EventHandler
 from ledger.api.funding_reference_service import FundingReferenceService
+from ledger.api.inbox_service import InboxService
 from ledger.api.ledger_service import LedgerService
 from ledger.app.account_directory import AccountDirectory
 from ledger.app.apply_events import ApplyEvents
@@ -21,7 +22,12 @@ from poolkit.inbox import EventConsumer
 from poolkit.rpc.journey import JourneyService
 from poolkit.schema import revisions_directory
 from poolkit.service import Runtime, main
-from pools.ledger.v1 import audit_pb2_grpc, funding_references_pb2_grpc, ledger_pb2_grpc
+from pools.ledger.v1 import (
+    audit_pb2_grpc,
+    funding_references_pb2_grpc,
+    inbox_pb2_grpc,
+    ledger_pb2_grpc,
+)
 from pools.types.v1 import journey_pb2_grpc
 
 MIGRATIONS = revisions_directory(__file__)
@@ -41,6 +47,7 @@ async def build(runtime: Runtime[LedgerSettings]) -> None:
     rpc.add(journey_pb2_grpc.add_JourneyServiceServicer_to_server, journeys)
 
     decode, settings = decoder(mode), runtime.settings
+    rpc.add(inbox_pb2_grpc.add_InboxServiceServicer_to_server, InboxService(database, decode))
     # Read now, so that a key that cannot be used shows at the start and not at the first close.
     signing_key = load_signing_key(settings.close_signing_key_file) if settings.close_signing_key_file else None
     trust = load_trusted_keys(settings.close_public_keys_directory, signing_key)

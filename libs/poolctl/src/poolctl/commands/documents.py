@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pools.gateway.v1 import admin_pb2, webhooks_pb2
-from pools.ledger.v1 import audit_pb2
+from pools.ledger.v1 import audit_pb2, inbox_pb2
 from pools.types.v1 import types_pb2
 from pools.webhook_ingest.v1 import payins_pb2, webhook_ingest_pb2
 
@@ -82,6 +82,23 @@ def allocated_payin(row: payins_pb2.AllocatePayinResponse, organization_id: str)
         "amount": row.amount.amount,
         "allocatedAt": time_text(row.allocate_time),
         "repeated": row.repeated_allocation,
+    }
+
+
+def parked_event(row: inbox_pb2.ParkedEvent) -> Document:
+    """An event that waits for another."""
+    return {
+        "eventId": row.event_id,
+        "type": row.type,
+        "organizationId": row.organization_id,
+        "requestId": row.request_id,
+        "awaits": row.awaited_event_id,
+        "tradeId": row.trade_id or None,
+        "missingNumber": row.missing_number or None,
+        "since": time_text(row.receive_time),
+        "topic": row.topic,
+        "partition": row.partition,
+        "offset": row.offset,
     }
 
 
