@@ -1,5 +1,6 @@
 """What surrounds an HTTP request: its id, its deadline, bounds on its headers, and the end of its connection."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,8 @@ from poolkit.http.errors import error_body
 from poolkit.http.surroundings import HEADERS_MAX, PATH_BYTES_MAX, QUERY_BYTES_MAX, Surroundings
 from poolkit.rpc.deadlines import shortened
 from poolkit.telemetry import traceparent as w3c
-from poolkit.telemetry.tracing import current_traceparent
+from poolkit.telemetry.spanstore import read_spans
+from poolkit.telemetry.tracing import configure_tracing, current_traceparent, shutdown_tracing
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -106,6 +108,47 @@ async def test_requests_are_counted_by_what_the_router_found(endpoint: Any, oper
     scope = {"type": "http", "method": "GET", "raw_path": b"/", "query_string": b"", "headers": []}
     await Surroundings(app, deadline_seconds=2.0)(scope, send, send)
     assert count() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ({}, "GET"),
+        (
+            {"endpoint": SimpleNamespace(name="get_trade", path="/v1/pools/trades/{transactId}")},
+            "GET /v1/pools/trades/{transactId}",
+        ),
+        ({"endpoint": ask, "route": SimpleNamespace(path="/v1/webhooks/{source}")}, "GET /v1/webhooks/{source}"),
+    ],
+)
+async def test_a_requests_span_is_named_by_its_method_and_the_template_of_its_path(
+    tmp_path: Path, found: dict[str, Any], name: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope.update(found)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def send(message: Any) -> None:
+        pass
+
+    configure_tracing(
+        "tested",
+        SimpleNamespace(mode="test", otlp_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=9),
+    )
+    try:
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": [(b"x-request-id", b"mine")],
+        }
+        await Surroundings(app, deadline_seconds=2.0)(scope, send, send)
+    finally:
+        shutdown_tracing()
+    [span] = read_spans(tmp_path, request_id="mine")
+    assert span.name == name
+    assert span.attributes.get("http.route", "GET") == name.removeprefix("GET ")
 
 
 def test_an_errors_body_has_the_contracts_fields() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from poolctl.commands import documents
+from poolctl.commands.listing import every_row
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
 from poolctl.commands.partner import Organization
 from poolctl.screen import console, show_fields, table
@@ -20,7 +21,6 @@ app = typer.Typer(
     "\n\nExample: poolctl endpoint list org_01HZY0",
 )
 Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint, whk_….")]
-_PAGE_SIZE = 100
 
 
 @app.command("list")
@@ -31,18 +31,9 @@ def list_endpoints(organization: Organization, data_dir: DataDir = DEFAULT_DATA_
     """
 
     async def question(session: Session) -> list[documents.Document]:
-        rows: list[documents.Document] = []
-        token = ""
-        while True:
-            page = await session.gateway.webhooks.ListWebhookEndpoints(
-                webhooks_pb2.ListWebhookEndpointsRequest(
-                    organization_id=organization, page_size=_PAGE_SIZE, page_token=token
-                )
-            )
-            rows += [documents.webhook_endpoint(row) for row in page.endpoints]
-            token = page.next_page_token
-            if not token:
-                return rows
+        request = webhooks_pb2.ListWebhookEndpointsRequest(organization_id=organization)
+        rows = await every_row(session.gateway.webhooks.ListWebhookEndpoints, request, "endpoints")
+        return [documents.webhook_endpoint(row) for row in rows]
 
     rows = ask(data_dir, question)
     if as_json:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from poolctl.commands import documents
+from poolctl.commands.listing import every_row
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
 from poolctl.commands.partner import Organization, chosen
 from poolctl.commands.spans_of_time import span_of_time
@@ -21,7 +22,6 @@ app = typer.Typer(
     help="Makes, lists, rotates, revokes and finds API keys.\n\nExample: poolctl key list org_01HZY0",
 )
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, key_…; never the key itself.")]
-_PAGE_SIZE = 100
 _OVERLAP_MAX = timedelta(days=30)
 
 
@@ -62,16 +62,9 @@ def list_keys(organization: Organization, data_dir: DataDir = DEFAULT_DATA_DIR, 
     """
 
     async def question(session: Session) -> list[documents.Document]:
-        rows: list[documents.Document] = []
-        token = ""
-        while True:
-            page = await session.gateway.admin.ListKeys(
-                admin_pb2.ListKeysRequest(organization_id=organization, page_size=_PAGE_SIZE, page_token=token)
-            )
-            rows += [documents.api_key(row) for row in page.api_keys]
-            token = page.next_page_token
-            if not token:
-                return rows
+        request = admin_pb2.ListKeysRequest(organization_id=organization)
+        rows = await every_row(session.gateway.admin.ListKeys, request, "api_keys")
+        return [documents.api_key(row) for row in rows]
 
     rows = ask(data_dir, question)
     if as_json:

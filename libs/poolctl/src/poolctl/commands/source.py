@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from poolctl.commands import documents
+from poolctl.commands.listing import every_row
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
 from poolctl.commands.partner import split
 from poolctl.screen import console, show_fields, table
@@ -18,7 +19,6 @@ app = typer.Typer(
     help="Makes, lists and rotates sources of webhooks.\n\nExample: poolctl source create acme --kinds trade.settled",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 of a-z, 0-9 and -; the last part of its address.")]
-_PAGE_SIZE = 100
 _SCHEMES = {
     "standard": webhook_ingest_pb2.SIGNATURE_SCHEME_STANDARD,
     "timed_hex": webhook_ingest_pb2.SIGNATURE_SCHEME_TIMED_HEX,
@@ -65,16 +65,9 @@ def list_sources(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) ->
     """
 
     async def question(session: Session) -> list[documents.Document]:
-        rows: list[documents.Document] = []
-        token = ""
-        while True:
-            page = await session.webhook_ingest.admin.ListSources(
-                webhook_ingest_pb2.ListSourcesRequest(page_size=_PAGE_SIZE, page_token=token)
-            )
-            rows += [documents.source(row, session.addresses.webhooks) for row in page.sources]
-            token = page.next_page_token
-            if not token:
-                return rows
+        request = webhook_ingest_pb2.ListSourcesRequest()
+        rows = await every_row(session.webhook_ingest.admin.ListSources, request, "sources")
+        return [documents.source(row, session.addresses.webhooks) for row in rows]
 
     rows = ask(data_dir, question)
     if as_json:

@@ -63,12 +63,10 @@ def _since(nanoseconds: int) -> str:
 
 def _name(node: SpanNode) -> str:
     """Without the package, which repeats the service; with the size of a batch of several, and what failed it."""
-    path, route = node.span.name, node.span.attributes.get("http.route")
+    path = node.span.name
     package, slash, method = path.rpartition("/")
     if slash and "." in package:
         path = f"{package.rpartition('.')[2]}/{method}"
-    elif route:
-        path = f"{node.span.attributes.get('http.request.method')} {route}"
     if node.span.kind == "producer":
         path = f"{path} → Kafka"
     elif node.span.kind == "consumer":

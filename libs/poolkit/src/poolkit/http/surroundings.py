@@ -10,6 +10,7 @@ from poolkit.http.types import App, Message, Receive, Refuse, Scope, Send
 from poolkit.ids import accept_request_id
 from poolkit.rpc.deadlines import current_deadline
 from poolkit.telemetry.metrics import HTTP_SERVER_DURATION
+from poolkit.telemetry.spans import Span
 from poolkit.telemetry.tracing import enter_call
 
 HEADERS_MAX: Final = 100
@@ -64,15 +65,13 @@ class Surroundings:
             if too_large is not None:
                 await self._refuse(too_large, answer)
                 return
-            traced = enter_call(f"{scope['method']} request", traceparent, trusted=False)
+            traced = enter_call(scope["method"], traceparent, trusted=False)
             if traced is None:
                 await self._app(scope, receive, answer)
                 return
             with traced as span:
                 await self._app(scope, receive, answer)
-                span.set("http.request.method", scope["method"])
-                span.set("http.route", _operation(scope))
-                span.set("http.response.status_code", status)
+                _describe(span, scope, status)
         finally:
             HTTP_SERVER_DURATION.labels(_operation(scope), str(status)).observe(time.perf_counter() - started)
 
@@ -82,6 +81,26 @@ def _operation(scope: Scope) -> str:
     endpoint = scope.get("endpoint")
     name = getattr(endpoint, "name", None) or getattr(endpoint, "__name__", None)
     return name if isinstance(name, str) else "unrouted"
+
+
+def _describe(span: Span, scope: Scope, status: int) -> None:
+    """Source: OpenTelemetry semantic conventions, HTTP server spans."""
+    span.set("http.request.method", scope["method"])
+    span.set("http.response.status_code", status)
+    # Known only now, when the application has looked for it.
+    route = _route(scope)
+    if route:
+        span.rename(f"{scope['method']} {route}")
+        span.set("http.route", route)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path that was found, as the table of operations or Starlette's router has it."""
+    for found in (scope.get("endpoint"), scope.get("route")):
+        path = getattr(found, "path", None)
+        if isinstance(path, str):
+            return path
+    return ""
 
 
 def _too_large(scope: Scope, header_bytes: int) -> DomainError | None:

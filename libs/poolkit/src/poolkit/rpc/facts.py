@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from poolkit.errors import InvalidRequest
 from poolkit.rpc.batches import is_storable
+from poolkit.rpc.pages import page_size
 
 PAGE_FACTS: Final = 500
 PAGE_FACTS_MAX: Final = 1_000
@@ -27,9 +28,7 @@ def business_date(text: str) -> date:
 
 def page_facts(asked: int) -> int:
     """How many facts a message has. Raises InvalidRequest when out of range."""
-    if not 0 <= asked <= PAGE_FACTS_MAX:
-        raise InvalidRequest(f"it must be 1 to {PAGE_FACTS_MAX}, not {asked}.", field="page_size")
-    return asked or PAGE_FACTS
+    return page_size(asked, default=PAGE_FACTS, largest=PAGE_FACTS_MAX)
 
 
 def behind(text: str, *, field: str) -> str:

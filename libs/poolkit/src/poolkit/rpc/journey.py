@@ -6,6 +6,7 @@ from typing import Final
 from poolkit.errors import InvalidRequest
 from poolkit.journey import Awaited, JourneyHead, JourneyRow
 from poolkit.rpc.convert import from_time
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from pools.types.v1 import journey_pb2, journey_pb2_grpc, types_pb2
 
@@ -37,7 +38,7 @@ class JourneyService(journey_pb2_grpc.JourneyServiceServicer):
         """A pure read, oldest first."""
         if not 1 <= len(request.ids) <= IDS_MAX:
             raise InvalidRequest(f"name 1 to {IDS_MAX} ids, not {len(request.ids)}.", field="ids")
-        return await self.records(request.ids, limit=_page_size(request.page_size))
+        return await self.records(request.ids, limit=_size(request.page_size))
 
     async def records(self, ids: Sequence[str], *, limit: int = RECORDS_MAX) -> journey_pb2.FindRecordsResponse:
         """The records of the ids, oldest first. Raises Unavailable."""
@@ -54,7 +55,7 @@ class JourneyService(journey_pb2_grpc.JourneyServiceServicer):
         """A pure read, newest first."""
         if not 1 <= len(request.id) <= ID_LENGTH_MAX or "\x00" in request.id + request.before_quote_id:
             raise InvalidRequest(f"name an id of 1 to {ID_LENGTH_MAX} characters.", field="id")
-        heads = await self._list(request.id, request.before_quote_id, _page_size(request.page_size))
+        heads = await self._list(request.id, request.before_quote_id, _size(request.page_size))
         return journey_pb2.ListJourneysResponse(
             journeys=[
                 journey_pb2.JourneyHead(
@@ -65,10 +66,8 @@ class JourneyService(journey_pb2_grpc.JourneyServiceServicer):
         )
 
 
-def _page_size(asked: int) -> int:
-    if not 0 <= asked <= RECORDS_MAX:
-        raise InvalidRequest(f"it must be 1 to {RECORDS_MAX}.", field="page_size")
-    return asked or RECORDS_MAX
+def _size(asked: int) -> int:
+    return page_size(asked, default=RECORDS_MAX, largest=RECORDS_MAX)
 
 
 def _record(service: str, row: JourneyRow) -> types_pb2.JourneyRecord:

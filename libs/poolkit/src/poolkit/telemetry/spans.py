@@ -21,6 +21,9 @@ class Span(Protocol):
     def sampled(self) -> bool:
         """Whether anything said here is kept."""
 
+    def rename(self, name: str) -> None:
+        """Gives the span another name, where that shows only later."""
+
     def set(self, key: str, value: type_of_attribute) -> None:
         """Sets an attribute."""
 
@@ -39,6 +42,9 @@ class UnsampledSpan:
 
     __slots__ = ()
     sampled = False
+
+    def rename(self, name: str) -> None:
+        """Does nothing."""
 
     def set(self, key: str, value: type_of_attribute) -> None:
         """Does nothing."""
@@ -66,6 +72,10 @@ class SampledSpan:
         self.otel_span = otel_span
         context = otel_span.get_span_context()
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+    def rename(self, name: str) -> None:
+        """Gives the span another name, where that shows only later."""
+        self.otel_span.update_name(name)
 
     def set(self, key: str, value: type_of_attribute) -> None:
         """Sets an attribute."""

@@ -6,12 +6,13 @@ import time
 from typing import Final
 
 from gateway.api import admin_messages as messages
-from gateway.api.paging import page_of, page_size
+from gateway.api.paging import page_of
 from gateway.api.webhook_messages import delivery_filter, delivery_message
 from gateway.app.administration import Administration
 from gateway.app.keys import OVERLAP_SECONDS, Keys
 from gateway.app.webhook_desk import WebhookDesk
 from poolkit.context import CallContext, current_request_id
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.gateway.v1 import admin_pb2, admin_pb2_grpc

@@ -14,6 +14,7 @@ from gateway.app.support import Question, SupportSearch, ToldJourney
 from gateway.domain.journey_ids import is_minted
 from gateway.domain.records import Amount, Moment
 from poolkit.errors import InvalidRequest
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from pools.gateway.v1 import admin_pb2, admin_pb2_grpc
 from pools.types.v1 import types_pb2
@@ -21,7 +22,6 @@ from pools.types.v1 import types_pb2
 ID_LENGTH_MAX: Final = 255
 ASKED_BY_LENGTH_MAX: Final = 128
 PAGE_SIZE: Final = 20
-PAGE_SIZE_MAX: Final = 100
 
 
 class SupportService(admin_pb2_grpc.SupportServiceServicer):
@@ -43,13 +43,11 @@ def _question(request: admin_pb2.FindJourneyRequest, context: Context) -> Questi
         raise InvalidRequest(f"name an id of 1 to {ID_LENGTH_MAX} characters.", field="id")
     if len(request.asked_by) > ASKED_BY_LENGTH_MAX or (request.asked_by and not request.asked_by.isprintable()):
         raise InvalidRequest(f"it is a name of up to {ASKED_BY_LENGTH_MAX} printable characters.", field="asked_by")
-    if not 0 <= request.page_size <= PAGE_SIZE_MAX:
-        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}.", field="page_size")
     return Question(
         id=request.id,
         caller=_caller(context),
         asked_by=request.asked_by,
-        page_size=request.page_size or PAGE_SIZE,
+        page_size=page_size(request.page_size, default=PAGE_SIZE),
         before_quote_id=_quote_id_of(request.page_token),
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.api import webhook_messages as messages
-from gateway.api.paging import page_of, page_size
+from gateway.api.paging import page_of
 from gateway.app.webhook_desk import WebhookDesk
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from pools.gateway.v1 import webhooks_pb2, webhooks_pb2_grpc
 

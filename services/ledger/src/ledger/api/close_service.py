@@ -18,11 +18,11 @@ from poolkit.context import current_request_id
 from poolkit.database import Database
 from poolkit.errors import InvalidRequest, NotFound
 from poolkit.rpc.facts import business_date
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.ledger.v1 import close_pb2, close_pb2_grpc
 
-PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 200
 WAIT_SECONDS_MAX: Final = 600
 NAME_LENGTH_MAX: Final = 128
@@ -70,7 +70,7 @@ class CloseService(close_pb2_grpc.CloseServiceServicer):
         self, request: close_pb2.ListClosesRequest, context: Context
     ) -> close_pb2.ListClosesResponse:
         """Lists closes, newest first."""
-        size = _within(request.page_size, PAGE_SIZE_MAX, "page_size") or PAGE_SIZE
+        size = page_size(request.page_size, largest=PAGE_SIZE_MAX)
         before = _position(request.page_token) if request.page_token else _NEWEST
         found = await closes.list_closes(self._database, before=before, limit=size + 1)
         shown = found[:size]

@@ -19,6 +19,7 @@ from poolkit.errors import DomainError
 from poolkit.money import format_amount
 from poolkit.rpc.batches import answer_items, check_size, own_context
 from poolkit.rpc.convert import from_time, refusal
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import item_spans
 from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
@@ -83,7 +84,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             self._database,
             own.organization_id,
             code,
-            size=requests.page_size(request.page_size),
+            size=page_size(request.page_size, largest=requests.PAGE_SIZE_MAX),
             token=request.page_token,
         )
         return ledger_pb2.ListEntriesResponse(

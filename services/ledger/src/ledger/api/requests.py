@@ -10,7 +10,6 @@ from poolkit.errors import InvalidRequest
 from poolkit.money import DIGITS, FIAT, parse_amount
 from pools.ledger.v1 import ledger_pb2
 
-PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 200
 ID_LENGTH_MAX: Final = 128
 
@@ -41,13 +40,6 @@ def fiat_currency(code: str) -> str:
     if code not in FIAT:
         raise InvalidRequest(f"it is not one of {', '.join(sorted(FIAT))}.", field="currency")
     return code
-
-
-def page_size(asked: int) -> int:
-    """How many entries a page has. Raises InvalidRequest when out of range."""
-    if not 0 <= asked <= PAGE_SIZE_MAX:
-        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}, not {asked}.", field="page_size")
-    return asked or PAGE_SIZE
 
 
 def hold_request(item: ledger_pb2.PlaceHoldsItem, own: CallContext) -> HoldRequest:

@@ -10,11 +10,12 @@ from poolkit.errors import DomainError, InvalidRequest
 from poolkit.money import CRYPTO, FIAT, parse_amount, parse_decimal, product
 from poolkit.rpc.batches import ID_CHARACTERS_MAX, answer_items, is_storable
 from poolkit.rpc.convert import refusal, to_time
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 from quote.api.conversion import RATE_DIGITS, inventory_message
-from quote.api.pages import page_size
+from quote.api.pages import PAGE_SIZE_MAX
 from quote.app.list_inventory import list_inventory, page_token
 from quote.app.move_treasury import EncodeMovement, move_treasury
 from quote.app.publish_rates import PublishedRate, publish_rates
@@ -70,7 +71,7 @@ class QuoteAdminService(quote_pb2_grpc.QuoteAdminServiceServicer):
         self, request: quote_pb2.ListInventoryRequest, context: Context
     ) -> quote_pb2.ListInventoryResponse:
         """Lists inventory, by pool and currency."""
-        size = page_size(request.page_size)
+        size = page_size(request.page_size, default=PAGE_SIZE_MAX, largest=PAGE_SIZE_MAX)
         rows = await list_inventory(self._database, token=request.page_token, limit=size)
         return quote_pb2.ListInventoryResponse(
             inventory=map(inventory_message, rows), next_page_token=page_token(rows, limit=size)

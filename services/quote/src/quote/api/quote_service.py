@@ -7,10 +7,11 @@ from typing import Protocol
 from poolkit.database import Database
 from poolkit.errors import DomainError
 from poolkit.rpc.batches import answer_items
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 from quote.api import conversion
-from quote.api.pages import page_size
+from quote.api.pages import PAGE_SIZE_MAX
 from quote.app import list_pools
 from quote.app.consume_quotes import consume_quotes
 from quote.app.give_back_quotes import give_back_quotes
@@ -32,7 +33,7 @@ class QuoteService(quote_pb2_grpc.QuoteServiceServicer):
         self, request: quote_pb2.ListPoolsRequest, context: Context
     ) -> quote_pb2.ListPoolsResponse:
         """Lists pools, by id."""
-        size = page_size(request.page_size)
+        size = page_size(request.page_size, default=PAGE_SIZE_MAX, largest=PAGE_SIZE_MAX)
         pools = await list_pools.list_pools(self._database, after=request.page_token, limit=size)
         return quote_pb2.ListPoolsResponse(
             pools=[conversion.pool_message(pool, available=list_pools.is_available(pool)) for pool in pools],

@@ -23,8 +23,6 @@ _STATUSES: Final = {
     types_pb2.TRADE_STATUS_RELEASED: Status.RELEASED,
     types_pb2.TRADE_STATUS_RETURNED: Status.RETURNED,
 }
-_PAGE_SIZE_MAX: Final = 100
-_PAGE_SIZE: Final = 50
 
 NOT_FOUND_REPORT: Final = trade_pb2.ReportSettlementsResult(
     refusal=refusal(NotFound(detail="No trade has this id; store the report and try again."))
@@ -87,13 +85,6 @@ def refused_report(decision: Decision) -> types_pb2.Refusal | None:
     if decision.outcome is not Outcome.REFUSED:
         return None
     return refusal(error_for(decision.reason) if decision.reason else IllegalTransition())
-
-
-def page_size(asked: int) -> int:
-    """How many rows a page has. Raises InvalidRequest when out of range."""
-    if not 0 <= asked <= _PAGE_SIZE_MAX:
-        raise InvalidRequest(f"it must be 1 to {_PAGE_SIZE_MAX}, not {asked}.", field="page_size")
-    return asked or _PAGE_SIZE
 
 
 def trade_filter(request: trade_pb2.ListTradesRequest) -> TradeFilter:

@@ -11,6 +11,7 @@ from poolkit.errors import DomainError, InvalidRequest
 from poolkit.rpc.batches import answer_items, own_context
 from poolkit.rpc.convert import refusal
 from poolkit.rpc.deadlines import deadline
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from poolkit.telemetry.spans import Span
 from pools.trade.v1 import trade_pb2, trade_pb2_grpc
@@ -95,7 +96,7 @@ class TradeService(trade_pb2_grpc.TradeServiceServicer):
         page = await read.list_trades(
             self._database,
             own.organization_id,
-            size=requests.page_size(request.page_size),
+            size=page_size(request.page_size),
             token=request.page_token,
             matching=requests.trade_filter(request),
         )
@@ -128,7 +129,7 @@ class TradeService(trade_pb2_grpc.TradeServiceServicer):
         page = await read.list_overdue(
             self._database,
             age_seconds_min=request.age_seconds_min,
-            size=requests.page_size(request.page_size),
+            size=page_size(request.page_size),
             token=request.page_token,
         )
         return trade_pb2.ListOverdueTradesResponse(

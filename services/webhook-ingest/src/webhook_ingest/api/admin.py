@@ -6,10 +6,11 @@ from poolkit.context import current_request_id
 from poolkit.database import Database
 from poolkit.errors import InvalidRequest
 from poolkit.rpc.convert import MODES, from_time
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from poolkit.telemetry.tracing import current_traceparent
 from pools.webhook_ingest.v1 import webhook_ingest_pb2, webhook_ingest_pb2_grpc
-from webhook_ingest.api.pages import from_token, page_size, to_token
+from webhook_ingest.api.pages import from_token, to_token
 from webhook_ingest.app.sources import Sources
 from webhook_ingest.domain.sources import Scheme, Source, new_source
 from webhook_ingest.store.listing import State, WebhookView, list_page

@@ -1,20 +1,9 @@
-"""Owns how lists for operations are cut into pages: how large one may be, and the token of the next."""
+"""Owns how lists for operations are cut into pages: the token of the next."""
 
 import base64
 import binascii
-from typing import Final
 
 from poolkit.errors import InvalidRequest
-
-PAGE_SIZE: Final = 50
-PAGE_SIZE_MAX: Final = 100
-
-
-def page_size(asked: int) -> int:
-    """The size asked for, 50 where none is named. Raises InvalidRequest."""
-    if not 0 <= asked <= PAGE_SIZE_MAX:
-        raise InvalidRequest(f"it must be 1 to {PAGE_SIZE_MAX}, not {asked}.", field="page_size")
-    return asked or PAGE_SIZE
 
 
 def to_token(last: str) -> str:

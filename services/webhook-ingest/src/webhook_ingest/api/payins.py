@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from poolkit.money import format_amount
 from poolkit.rpc.convert import from_time
+from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from pools.types.v1 import types_pb2
 from pools.webhook_ingest.v1 import payins_pb2, payins_pb2_grpc
-from webhook_ingest.api.pages import from_token, page_size, to_token
+from webhook_ingest.api.pages import from_token, to_token
 from webhook_ingest.app.allocate import AllocatePayins, Waiting
 from webhook_ingest.domain.allocations import new_allocation
 
