@@ -10,12 +10,16 @@ from typing import Any
 
 import asyncpg
 from asyncpg import Record
+from prometheus_client import Gauge
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from poolkit.database_errors import reraise
 from poolkit.errors import Unavailable
+
+_CONNECTIONS = Gauge("pools_database_connections", "Connections to the database, by state", ["state"])
+_WAITING = Gauge("pools_database_waiting_statements", "Statements that wait for a connection to be free")
 
 CONNECT_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 2.0
@@ -58,6 +62,9 @@ class ConnectionPool:
         self._idle: list[Slot] = []
         self._waiters: deque[asyncio.Future[Slot | None]] = deque()
         self._closed = False
+        _CONNECTIONS.labels("open").set_function(lambda: self._open)
+        _CONNECTIONS.labels("idle").set_function(lambda: len(self._idle))
+        _WAITING.set_function(lambda: len(self._waiters))
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect_driver,

@@ -15,6 +15,7 @@ from poolkit.database import Database, Unit
 from poolkit.errors import DomainError, Unavailable, VelocityExceeded
 from poolkit.outbox import OutboxEvent, Row, rows
 from poolkit.relay import Relay
+from trade.app import measures
 from trade.app.ports import Events
 from trade.domain.intent import Attempt
 from trade.domain.trade import Side, Trade
@@ -53,6 +54,7 @@ async def write_drafts(database: Database, relay: Relay, events: Events, drafts:
     else:
         written = await _write(database, drafts, [], notify=notify)
     relay.hand_over(written.told)
+    measures.RESERVED.inc(len(written.trades))
     return written
 
 
