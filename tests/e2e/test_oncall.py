@@ -1,0 +1,175 @@
+"""What on-call relies on: metrics that stay few, dashboards that show something, and runbooks whose commands work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from poolctl.receiver import WebhookReceiver
+from poolctl.session import Addresses
+from poolctl.stack import Stack
+from poolctl.stack.ports import free_port
+from tests.contract.test_observability import METRICS, ROOT, panels
+from tests.e2e.commands import Poolctl
+from tests.e2e.partners import Partner, PartnerFactory
+from tests.waiting import eventually
+
+SERVICES = ("gateway", "quote", "trade", "webhook-ingest", "ledger")
+SERIES_MAX = 400
+"""Of one metric of one process; pools, operations, outcomes and partitions are few."""
+ID = re.compile(r"(req|org|pt|pq|whd|whe|whk|le|ledger|hold|key|sk|pk)_[0-9A-Za-z_]{8,}")
+RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+@pytest.fixture(scope="module")
+async def order(partners: PartnerFactory, receiver: WebhookReceiver) -> tuple[Partner, dict[str, Any]]:
+    """A settled trade, and whose it is."""
+    partner = await partners()
+    trade = await partner.rest.accept()
+    await receiver.event_of(trade["transactId"], seconds=15)
+    return partner, trade
+
+
+async def scraped(stack: Stack, service: str) -> str:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://{stack.wiring.address(f'{service}.metrics')}/metrics")
+    return answer.text
+
+
+async def test_metrics_are_few_and_carry_no_ids(stack: Stack, order: tuple[Partner, dict[str, Any]]) -> None:
+    seen: set[str] = set()
+    for service in SERVICES:
+        text = await scraped(stack, service)
+        assert ID.search(text) is None
+        series: Counter[str] = Counter()
+        for family in text_string_to_metric_families(text):
+            series[family.name] += len(family.samples)
+            seen.add(family.name)
+        assert {name: count for name, count in series.items() if count > SERIES_MAX} == {}
+    assert set(METRICS) <= seen
+
+
+@pytest.fixture(scope="module")
+async def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A Prometheus that scrapes the stack; answers where its API is."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("Prometheus is not installed here; Debian's package `prometheus` has it")
+    directory: Path = tmp_path_factory.mktemp("prometheus")
+    jobs = [
+        {"job_name": service, "static_configs": [{"targets": [stack.wiring.address(f"{service}.metrics")]}]}
+        for service in SERVICES
+    ]
+    rules = [str(file) for file in (ROOT / "deploy" / "observability" / "rules").glob("*.yaml") if file.stem != "tests"]
+    (directory / "prometheus.yaml").write_text(
+        yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs, "rule_files": rules})
+    )
+    listen = f"127.0.0.1:{free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        *(program, f"--config.file={directory}/prometheus.yaml", f"--storage.tsdb.path={directory}/data"),
+        f"--web.listen-address={listen}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://{listen}/api/v1"
+    finally:
+        process.terminate()
+        await process.wait()
+        shutil.rmtree(directory)
+
+
+async def test_no_panel_of_a_dashboard_shows_nothing(
+    prometheus: str, partners: PartnerFactory, order: tuple[Partner, dict[str, Any]]
+) -> None:
+    partner, _ = order
+    async with httpx.AsyncClient(trust_env=False) as http:
+
+        async def value(query: str) -> list[Any]:
+            answer = await http.get(f"{prometheus}/query", params={"query": query})
+            assert answer.status_code == 200, answer.text
+            found: list[Any] = answer.json()["data"]["result"]
+            return found
+
+        async def scrapes() -> bool:
+            try:
+                ups = await value("min(count_over_time(up[1m]))")
+            except httpx.TransportError:
+                return False
+            return bool(ups) and float(ups[0]["value"][1]) >= 2
+
+        await eventually(scrapes, "every service is scraped twice", seconds=30)
+        # A rate needs something that grew between two scrapes.
+        await partner.rest.accept()
+        empty = {query: title for title, query in panels()}
+
+        async def shown() -> bool:
+            for query in list(empty):
+                if await value(query.replace("$__rate_interval", "1m")):
+                    del empty[query]
+            assert not empty
+            return True
+
+        await eventually(shown, "every panel shows something", seconds=15, every_seconds=0.5)
+
+
+def commands() -> dict[str, str]:
+    """Every command of a runbook, and one page it stands on."""
+    found: dict[str, str] = {}
+    for page in sorted(RUNBOOKS.glob("*.md")):
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL):
+            for line in block.splitlines():
+                if line.startswith("poolctl "):
+                    found.setdefault(line.removeprefix("poolctl "), page.name)
+    return found
+
+
+async def test_the_first_commands_of_every_runbook_work(
+    poolctl: Poolctl, order: tuple[Partner, dict[str, Any]]
+) -> None:
+    partner, trade = order
+    today = datetime.now(UTC).date().isoformat()
+    assert (await poolctl("close", "run", "--date", today)).status == 0
+    ids = {
+        "ORG": partner.organization_id,
+        "TRADE": trade["transactId"],
+        "QUOTE": trade["quoteId"],
+        "REQUEST": trade["requestId"],
+        "TODAY": today,
+    }
+    wanted = commands()
+    assert len(wanted) >= 10
+    for line, page in wanted.items():
+        words = [ids.get(word, word) for word in line.split()]
+        ended = await poolctl(*words)
+        assert ended.status == 0, (page, line, ended.stderr)
+
+
+async def test_no_log_line_of_a_run_holds_a_key_a_secret_or_a_signature(
+    addresses: Addresses, order: tuple[Partner, dict[str, Any]]
+) -> None:
+    assert order[1]["status"] == "reserved"
+
+    def lines() -> list[str]:
+        return [
+            line for file in addresses.data_dir.rglob("*.log") for line in file.read_text(errors="replace").splitlines()
+        ]
+
+    everything = await asyncio.to_thread(lines)
+    assert everything
+    secret = re.compile(r"sk_(test|live)_[A-Za-z0-9]{8}|whsec_[A-Za-z0-9+/]{8}|v1=[0-9a-f]{32}|v1,[A-Za-z0-9+/]{20}")
+    assert [line for line in everything if secret.search(line)] == []
+    of_requests = [json.loads(line) for line in everything if line.startswith("{") and '"request_id"' in line]
+    assert [line for line in of_requests if not line.get("trace_id")] == []
