@@ -29,7 +29,8 @@ from tests.waiting import eventually
 SERVICES = ("gateway", "quote", "trade", "webhook-ingest", "ledger")
 SERIES_MAX = 400
 """Of one metric of one process; pools, operations, outcomes and partitions are few."""
-ID = re.compile(r"(req|org|pt|pq|whd|whe|whk|le|ledger|hold|key|sk|pk)_[0-9A-Za-z_]{8,}")
+ID = re.compile(r"\b[a-z]+_(?:test_|live_)?[0-9A-HJKMNP-TV-Z]{20,}")
+"""Of whatever kind: a prefix and a ULID."""
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
