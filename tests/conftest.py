@@ -1,4 +1,4 @@
-"""Marks each test by the folder it lives in, and runs the folders from the quickest to the slowest."""
+"""Marks each test by the folder it lives in, and lets folders run beside each other, each in one process."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import structlog
 from hypothesis import settings
 
 TESTS = Path(__file__).parent
-FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
+FOLDERS = ("unit", "contract", "e2e", "chaos", "integration")
+"""The quickest first, then those that take longest as one, so that no process ends long after the others."""
 
 # Two shared cores stall now and then; how long an example takes says nothing about what it protects.
 settings.register_profile("0pools", deadline=None, print_blob=True)
@@ -31,8 +32,15 @@ def folder_of(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).parts[0]
 
 
+def group_of(item: pytest.Item) -> str:
+    """Tests that share a database, a broker or a stack: one folder, of integration tests one part."""
+    parts = item.path.relative_to(TESTS).parts
+    return "/".join(parts[:2]) if parts[0] == "integration" else parts[0]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks and sorts; within a folder the order stays pytest's."""
     for item in items:
         item.add_marker(folder_of(item))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(key=lambda item: FOLDERS.index(folder_of(item)))

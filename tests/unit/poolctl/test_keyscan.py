@@ -84,6 +84,8 @@ def packaged(key: str) -> bytes:
         ("strings.bin", KEY.encode("utf-16-le"), "strings.bin:1"),
         ("no-line-end", b"x" * 3_000_000 + KEY.encode(), "no-line-end:1"),
     ],
+    # The content is another in every process; a test's name must not be.
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_key_is_found_wherever_it_is_packed(tmp_path: Path, name: str, content: bytes, place: str) -> None:
     (tmp_path / name).write_bytes(content)
