@@ -1,6 +1,7 @@
 """The database itself refuses to change what was posted, whoever asks, and refuses what does not sum to zero."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import asyncpg
 import pytest
@@ -114,7 +115,7 @@ INSERT INTO entries (transaction_number, leg, account_id, amount) VALUES {entrie
 """
 
 
-async def test_unbalanced_transaction_is_refused(posted: Books) -> None:
+async def test_unbalanced_transaction_is_refused(posted: Books, migrator: "asyncpg.Connection[asyncpg.Record]") -> None:
     ids = {row["name"]: row["id"] for row in await posted.admin.fetch("SELECT name, id FROM accounts")}
     euro = [id_ for name, id_ in ids.items() if ":EUR:" in name]
     usdt = [id_ for name, id_ in ids.items() if ":USDT:" in name]
@@ -132,4 +133,15 @@ async def test_unbalanced_transaction_is_refused(posted: Books) -> None:
     for entries in refused:
         with pytest.raises(asyncpg.CheckViolationError):
             await posted.database.execute(TRANSACTION.format(entries=entries))
+    # Nor by the bulk way in, nor by who may do everything and says that it is a replica.
+    with pytest.raises(asyncpg.CheckViolationError):
+        await migrator.copy_records_to_table(
+            "entries",
+            records=[(1001, 1, euro[0], Decimal(100))],
+            columns=["transaction_number", "leg", "account_id", "amount"],
+        )
+    async with posted.admin.transaction() as unit:
+        await unit.execute("SET LOCAL session_replication_role = replica")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await unit.execute(TRANSACTION.format(entries=f"(1001, 1, {euro[0]}, 100)"))
     await posted.database.execute(TRANSACTION.format(entries=f"(1001, 1, {euro[0]}, 100), (1001, 2, {euro[1]}, -100)"))

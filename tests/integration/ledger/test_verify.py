@@ -91,6 +91,25 @@ async def test_empty_books_verify(books: Books) -> None:
     assert verified.summary.last_signed_at is None
 
 
+async def test_events_applied_meanwhile_do_not_disturb_a_verification(books: Books) -> None:
+    await post(books)
+    findings: list[Finding] = []
+    entries, batches = await books.count("entries"), 0
+    async with aclosing(VerifyLedger(books.database, TrustedKeys([]), books.decode, mode="test")()) as steps:
+        async for step in steps:
+            if isinstance(step, Finding):
+                findings.append(step)
+            elif isinstance(step, Progress) and batches < 3:
+                batches += 1
+                trade = new_trade()
+                await books.hold("org_1", trade, gated=False)
+                await books.apply(payin("org_1"), payin("org_3"), trade_event("org_1", trade))
+            elif isinstance(step, Summary):
+                assert step.entries == entries
+    assert findings == []
+    assert await books.count("entries") > entries
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_what_a_superuser_changes_is_found_and_named(
     posted: tuple[Books, SigningKey, list[str]], case: Case
