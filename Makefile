@@ -78,8 +78,9 @@ format: setup ## lay out the code and mend what can be mended by itself
 	@$(BIN)/ruff format .
 
 .PHONY: docs
-docs: setup ## write docs/errors.md anew from the catalogue of reasons
+docs: setup ## write anew what is written from the code: docs/errors.md, the reference in the services' READMEs
 	@$(BIN)/python -m poolkit.errors.explained > docs/errors.md
+	@$(BIN)/python services/readmes.py
 
 .PHONY: bench
 bench: setup ## measure against the floor; writes build/bench.json
