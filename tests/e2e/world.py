@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -18,6 +19,7 @@ import httpx
 from gateway.domain.views import quote_view, trade_view
 from poolctl.payin import pay_in
 from poolctl.session import Session
+from poolkit.errors import DeadlineExceeded, Unavailable
 from poolkit.rpc.channels import open_channel
 from poolkit.security import sign_standard
 from pools.gateway.v1 import admin_pb2
@@ -100,7 +102,14 @@ class World:
 
     async def actor(self, funds: Decimal) -> Actor:
         """A partner with some money."""
-        partner = await self.partners(paid_in=str(funds), currency=CURRENCY, endpoint=False)
+
+        async def made() -> Partner | None:
+            # Whoever was half made when a crowded machine took too long is nobody's: another one is made.
+            with contextlib.suppress(DeadlineExceeded, Unavailable):
+                return await self.partners(paid_in=str(funds), currency=CURRENCY, endpoint=False)
+            return None
+
+        partner = await eventually(made, "a partner is made", seconds=60)
         doors: Any = SimpleNamespace(rest=self.session.addresses.rest, partner=self.gateway)
         return Actor(partner, {edge: Caller(doors, self.http, edge, partner.secret_key) for edge in ("rest", "grpc")})
 
