@@ -26,7 +26,7 @@ STORES = {
     "quote": (quote.store.journey, 6),
     "trade": (trade.store.journey, 8),
     "webhook_ingest": (webhook_ingest.store.journey, 6),
-    "ledger": (ledger.store.journey, 5),
+    "ledger": (ledger.store.journey, 6),
 }
 """Each service's statements, and how many there are at least."""
 

@@ -258,6 +258,37 @@ async def test_journey_tells_what_waits_and_what_is_wrong(books: Books, client: 
     assert ("exception", original.event_id) in await find(client, original.event_id)
 
 
+async def test_journey_tells_what_closes_found_and_whether_a_later_revision_still_does(
+    books: Books, client: LedgerClient
+) -> None:
+    trade = new_trade()
+    for revision, close in ((1, "close_1"), (2, "close_2")):
+        await books.admin.execute(
+            """INSERT INTO closes (close_id, mode, business_date, revision, provisional, cut_at, inbox_sequence,
+                   content_hash, contents, matched_count, exception_count, changes, request_id, requested_by,
+                   traceparent)
+               VALUES ($1, 'test', '2026-11-22', $2, false, now(), 1, sha256(''), '{}', 0, 1,
+                       CASE WHEN $2 > 1 THEN '{}'::jsonb END, 'req_close', 'Anna', '')""",
+            close,
+            revision,
+        )
+        await books.admin.execute(
+            """INSERT INTO close_exceptions (close_id, number, kind, fingerprint, organization_id, trade_id, event_id,
+                   ids, amounts, amount_keys, occurred_at, age_seconds, description)
+               VALUES ($1, 1, 'amount_mismatch', sha256(''), 'org_1', $2, '', '{}', '{}', '{}', now(), 0,
+                       'it differs')""",
+            close,
+            trade,
+        )
+    response = await client.journey.FindRecords(journey_pb2.FindRecordsRequest(ids=[trade]))
+    first, second = response.records
+    assert (first.kind, first.record_id, first.facts["requested_by"]) == ("close_exception", "close_1/1", "Anna")
+    assert first.summary == "close of 2026-11-22, revision 1: amount mismatch: it differs"
+    assert (first.HasField("awaited"), second.HasField("awaited")) == (False, True)
+    cut = await client.journey.FindRecords(journey_pb2.FindRecordsRequest(ids=[trade], page_size=1))
+    assert (len(cut.records), cut.truncated, response.truncated) == (1, True, False)
+
+
 async def test_journey_request_is_bounded(client: LedgerClient) -> None:
     for fields in ({"ids": []}, {"ids": ["x"] * 101}, {"ids": ["x"], "page_size": 1001}):
         with pytest.raises(InvalidRequest):

@@ -14,7 +14,7 @@ from tests.integration.trade.test_velocity import Colleagues, order, replica
 from tests.unit.trade.builders import TERMS, transact_request
 from trade.app.transact import Accepted, Answer
 from trade.domain.trade import Side
-from trade.store import deposits
+from trade.store import deposits, journey
 from trade.store.deposits import NewAddress
 
 SALE = replace(TERMS, side=Side.OFF_RAMP, destination_address="")
@@ -82,3 +82,14 @@ async def test_an_address_is_added_once_and_a_used_one_never_comes_back(database
     assert await deposits.stocks(database) == []
     with pytest.raises(Exception, match="permission denied"):
         await database.execute("DELETE FROM deposit_addresses")
+
+
+async def test_support_finds_a_sale_by_its_deposit_address(database: Database) -> None:
+    await stock(database, "TAddress01", "TAddress02")
+    [answer] = await replica(database, Colleagues(SALE))([transact_request()])
+    assert addresses_of([answer]) == ["TAddress01"]
+    told = await journey.find(database, ["TAddress01"], 10)
+    assert [row.kind for row in told if row.ids.get("deposit_address") == "TAddress01"] == ["deposit_address"]
+    assert "transition" in {row.kind for row in told}
+    # One that waits to be given has no journey.
+    assert await journey.find(database, ["TAddress02"], 10) == []

@@ -31,14 +31,15 @@ async def find_records(database: Database, ids: Sequence[str], limit: int) -> li
     # A trade's events are found by their ids, which follow from the trade's: also those that posted nothing.
     event_ids = {event_id(trade, type_) for trade in trades for type_ in _TRADE_EVENTS}
     event_ids |= {row.ids.get("event", "") for row in rows} | wanted
-    events, exceptions = await asyncio.gather(
+    events, exceptions, found_by_closes = await asyncio.gather(
         journey.find_events(database, sorted(event_ids), limit),
         journey.find_exceptions(database, sorted(event_ids | trades), limit),
+        journey.find_close_exceptions(database, sorted(event_ids | trades), limit),
     )
     told = {row.record_id: row for row in events}
     rows = [_with_cause(row, told) for row in rows]
     # What one transaction wrote has one time: the event goes before what follows from it.
-    return sorted([*events, *rows, *exceptions], key=lambda row: row.recorded_at)[:limit]
+    return sorted([*events, *rows, *exceptions, *found_by_closes], key=lambda row: row.recorded_at)[:limit]
 
 
 def _with_cause(row: JourneyRow, events: Mapping[str, JourneyRow]) -> JourneyRow:

@@ -55,6 +55,20 @@ SELECT * FROM (
 ) AS found LIMIT $2
 """
 
+_CLOSE_EXCEPTIONS = """
+SELECT exception.*, close.business_date, close.revision, close.requested_by, close.traceparent, close.created_at,
+       NOT EXISTS (SELECT FROM closes newer
+                   WHERE newer.business_date = close.business_date AND newer.revision > close.revision) AS is_newest
+FROM (
+    (SELECT close_id, number FROM close_exceptions WHERE trade_id = ANY ($1::text[]) AND trade_id <> '' LIMIT $2)
+    UNION (SELECT close_id, number FROM close_exceptions
+           WHERE event_id = ANY ($1::text[]) AND event_id <> '' LIMIT $2)
+    LIMIT $2
+) AS found
+JOIN close_exceptions exception ON exception.close_id = found.close_id AND exception.number = found.number
+JOIN closes close ON close.close_id = found.close_id
+"""
+
 
 async def find_holds(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """The holds that carry one of the ids, which may be trade, quote and request ids and client references."""
@@ -79,6 +93,11 @@ async def find_events(database: Database, event_ids: Sequence[str], limit: int) 
 async def find_exceptions(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
     """The exceptions noted of events and trades."""
     return [_exception(row) for row in await database.fetch(_EXCEPTIONS, ids, limit)]
+
+
+async def find_close_exceptions(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
+    """What closes found of events and trades."""
+    return [_close_exception(row) for row in await database.fetch(_CLOSE_EXCEPTIONS, ids, limit)]
 
 
 def _hold(row: Record) -> list[JourneyRow]:
@@ -183,4 +202,29 @@ def _exception(row: Record) -> JourneyRow:
         {"event": row["event_id"], "trade": row["trade_id"], "organization": row["organization_id"]},
         {"kind": row["kind"]},
         entered_state=row["kind"],
+    )
+
+
+def _close_exception(row: Record) -> JourneyRow:
+    day, found_at = row["business_date"].isoformat(), row["created_at"]
+    return JourneyRow(
+        found_at,
+        "close_exception",
+        f"{row['close_id']}/{row['number']}",
+        f"close of {day}, revision {row['revision']}: {row['kind'].replace('_', ' ')}: {row['description']}",
+        row["traceparent"],
+        {
+            "close": row["close_id"],
+            "trade": row["trade_id"],
+            "event": row["event_id"],
+            "organization": row["organization_id"],
+        },
+        {
+            "kind": row["kind"],
+            "business_date": day,
+            "revision": str(row["revision"]),
+            "requested_by": row["requested_by"],
+        },
+        # A later revision says anew what is left of it.
+        awaited=Awaited(f"a person to look into what the close of {day} found", found_at) if row["is_newest"] else None,
     )

@@ -68,7 +68,7 @@ UNION ALL SELECT * FROM intents WHERE alias_of = ANY($1::text[])
 _TRANSITIONS = """
 SELECT n.*, t.organization_id, t.quote_id, t.pool_id, t.client_reference, t.reconciliation_state, t.fiat_amount::text,
        t.fiat_currency, t.crypto_amount::text, t.crypto_currency, t.side, t.request_id AS trade_request_id,
-       t.status AS trade_status, n.number = t.terminal_count AS is_last
+       t.close_id, t.status AS trade_status, n.number = t.terminal_count AS is_last
 FROM transitions n JOIN trades t USING (trade_id) WHERE n.trade_id = ANY($1::text[])
 """
 _UNAPPLIED = """
@@ -179,6 +179,7 @@ def _transition(row: Record) -> JourneyRow:
             "network_transaction": row["network_transaction_id"],
             "business_date": row["business_date"].isoformat(),
             "reconciliation_state": row["reconciliation_state"],
+            "close": row["close_id"],
         },
         awaited=awaited,
     )
