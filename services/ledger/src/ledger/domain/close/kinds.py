@@ -42,7 +42,7 @@ class Kind(StrEnum):
 NEXT_STEPS: Final[Mapping[Kind, str]] = MappingProxyType(
     {
         Kind.TERMINAL_TRADE_WITHOUT_POSTING: "Look with `poolctl journey` whether trade has published the event; if "
-        "the ledger gave it up, replay it with `poolctl dlq replay ledger`, then run the close again.",
+        "the ledger gave it up, replay it with `poolctl dlq replay`, then run the close again.",
         Kind.POSTING_WITHOUT_TERMINAL_TRADE: "Ask the owner what became of the trade or pay-in with `poolctl journey`, "
         "and prove the ledger's part with `poolctl ledger rebuild --against-owners`.",
         Kind.AMOUNT_MISMATCH: "Ask the provider what it delivered, with the network's transaction as proof, and decide "
