@@ -9,11 +9,11 @@ from typing import Any
 from ledger.api.decode import trade_of
 from ledger.app.close.ports import Progress
 from ledger.app.close.run_close import Asked, Outcome, Patience, RunClose
+from ledger.closing import database_for_closes
 from ledger.domain.close.kinds import Kind
 from ledger.outbound.signing_key import TrustedKeys
 from ledger.store.close.closes import CloseRow
 from ledger.store.close.exceptions import ExceptionRow, read_exceptions
-from poolkit.database import Database
 from poolkit.ids import new_id
 from pools.types.v1 import types_pb2
 from tests.integration.databases import RunningPostgres
@@ -215,7 +215,7 @@ PLANTS: dict[Kind, Plant] = {
 async def open_day(postgres: RunningPostgres, progress: Progress | None = None) -> AsyncIterator[Day]:
     """A date on which nothing has happened yet, at owners of its own; no broker lies between, unless one is given."""
     async with open_books(postgres) as books, open_owners(postgres) as owners:
-        database = Database(books.url, application_name="close", pool_size=4)
+        database = database_for_closes(books.url)
         key = new_key()
         run = RunClose(
             database,

@@ -75,6 +75,7 @@ async def test_asking_again_makes_no_revision_and_what_was_mended_is_gone_in_the
     assert first.contents.kinds == {Kind.TERMINAL_TRADE_WITHOUT_POSTING: 1}
     again = await day.close()
     assert (again.created, again.close) == (False, first)
+    assert await day.books.count("close_tellings") == 1
 
     # The event comes late, and keeps its date.
     await day.books.apply(trade_event(day.organization_id, trade_id, **SOLD))

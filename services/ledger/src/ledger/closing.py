@@ -24,18 +24,23 @@ _CONNECTIONS: Final = 4
 _LEASE_SECONDS: Final = 10.0
 
 
-def add_closes(
-    runtime: Runtime[LedgerSettings], group: str, signing_key: SigningKey | None, trust: TrustedKeys
-) -> None:
-    """Hangs closes on the runtime; `group` is the consumer group whose progress they wait for."""
-    settings, mode = runtime.settings, runtime.mode
-    database = Database(
-        settings.database_url.get_secret_value(),
+def database_for_closes(url: str) -> Database:
+    """The same database with the patience that a whole date takes, apart from what answers in milliseconds."""
+    return Database(
+        url,
         application_name="ledger close",
         pool_size=_CONNECTIONS,
         statement_timeout_ms=_STATEMENT_MS_MAX,
         idle_in_transaction_timeout_ms=_TRANSACTION_MS_MAX,
     )
+
+
+def add_closes(
+    runtime: Runtime[LedgerSettings], group: str, signing_key: SigningKey | None, trust: TrustedKeys
+) -> None:
+    """Hangs closes on the runtime; `group` is the consumer group whose progress they wait for."""
+    settings, mode = runtime.settings, runtime.mode
+    database = database_for_closes(settings.database_url.get_secret_value())
     runtime.on_close(database.close)
     missing = _missing(settings)
     run = RunClose(

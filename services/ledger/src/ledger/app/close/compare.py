@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 from ledger.app.close.ports import Owners, Stock
+from ledger.app.close.states import States
 from ledger.app.verify_chains import Trust
 from ledger.domain.close.contents import Contents, Tally, contents_of
 from ledger.domain.close.facts import TradeGroup
@@ -70,6 +71,7 @@ class Comparison:
         self._trust = trust
         self._rows = DayRows(unit, cut.business_date)
         self.tally = Tally()
+        self.states = States()
         self._balances: Balances | None = None
         self._inventory: list[InventoryLine] = []
 
@@ -115,6 +117,7 @@ class Comparison:
         for group in chunk:
             findings = judge_trade(group, known, self._cut.limits)
             self.tally.add_trade(group, findings)
+            self.states.add_group(group, findings)
             found += findings
         return found
 
@@ -137,7 +140,9 @@ class Comparison:
                 for unapplied in page
                 if unapplied.event.event_id not in told and self._counts(unapplied.event.received_ms)
             ]
-            yield self._counted([finding for finding in judged if finding])
+            found = self._counted([finding for finding in judged if finding])
+            self.states.add_findings(found)
+            yield found
         async for notes in standing.read_reused(self._unit, cut.business_date):
             yield self._counted([judge_reused(note) for note in notes if self._counts(note.occurred_ms)])
 

@@ -10,6 +10,7 @@ from prometheus_client import Gauge, Histogram
 from ledger.app.close.compare import Comparison, Cut, TradeOf, end_of
 from ledger.app.close.cutoff import Cutoff
 from ledger.app.close.ports import Owners, Progress, Tell
+from ledger.app.close.states import States
 from ledger.app.close.tell_trades import TellTrades
 from ledger.app.sign_heads import Signer, sign_heads
 from ledger.app.verify_chains import Trust
@@ -52,6 +53,8 @@ class Outcome(NamedTuple):
 
     close: CloseRow
     created: bool
+    states: States | None
+    """What its trades are to be told; None where the close was there already."""
 
 
 class RunClose:
@@ -98,7 +101,7 @@ class RunClose:
                 await cutoff.wait(wait_seconds_max or self._patience.wait_seconds_max, tell)
                 outcome = await self._close(cut, owners, signer, asked, tell)
             tell(f"Close {outcome.close.revision} of {business_date} is stored; the trades are told.")
-            await TellTrades(self._database, owners)(outcome.close)
+            await TellTrades(self._database, owners)(outcome.close, outcome.states)
         observe(outcome.close)
         return outcome
 
@@ -132,7 +135,7 @@ class RunClose:
             )
             previous = await closes.find_close(unit, cut.business_date)
             if previous is not None and previous.content_hash == digest:
-                return Outcome(previous, created=False)
+                return Outcome(previous, created=False, states=None)
             await exceptions.pair_candidates(unit, close_id)
             close = CloseRow(
                 close_id,
@@ -153,7 +156,7 @@ class RunClose:
             close = await closes.keep_close(unit, close)
             await sign_heads(unit, signer, Close(close_id, cut.business_date, close.revision), mode=self._mode)
             await unit.commit()
-        return Outcome(close, created=True)
+        return Outcome(close, created=True, states=comparison.states)
 
 
 async def _keep(unit: Unit, close_id: str, comparison: Comparison, cut: Cut, tell: Tell) -> FindingsHash:

@@ -103,6 +103,12 @@ async def exceptional_trades(database: Database, close_id: str) -> AsyncIterator
         after = rows[-1]["trade_id"]
 
 
+async def is_told(database: Database, close_id: str) -> bool:
+    """Whether all trades of the date have been told what the close says."""
+    told: bool = await database.fetch_value("SELECT EXISTS (SELECT FROM close_tellings WHERE close_id = $1)", close_id)
+    return told
+
+
 async def keep_telling(database: Database, close_id: str, *, matched: int, exceptional: int) -> None:
     """Notes that all trades of the date have been told what the close says. Safe to repeat."""
     await database.execute(_TELL, close_id, matched, exceptional)
