@@ -13,7 +13,9 @@ async def plan_nodes(database: Database, sql: str, *, arguments: int) -> list[di
     async with database.transaction() as unit:
         await unit.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         await unit.execute(f"PREPARE asked AS {sql}")
-        rows = await unit.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({', '.join(['NULL'] * arguments)})")
+        rows = await unit.fetch(
+            "EXPLAIN (FORMAT JSON) EXECUTE asked" + (f" ({', '.join(['NULL'] * arguments)})" if arguments else "")
+        )
         await unit.execute("DEALLOCATE asked")
     [plan] = rows[0][0]
     return list(_walk(plan["Plan"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pools.events.v1 import events_pb2
 from pools.trade.v1 import trade_admin_pb2, trade_admin_pb2_grpc
 from pools.types.v1 import types_pb2
 from pools_contracts.trade import TradeClient
+from tests.integration import plans
 from tests.integration.trade.reserved import new_trades, relay_elsewhere, reserve_trades
 from tests.integration.trade.served import CONTEXT, serving
 from tests.unit.trade.builders import report
@@ -25,6 +27,7 @@ from trade.domain.lifecycle import Outcome
 from trade.domain.trade import Status, Trade
 from trade.outbound.events import TradeEvents
 from trade.outbound.views import trade_message
+from trade.store import trades
 
 RELEASED = types_pb2.TRADE_STATUS_RELEASED
 
@@ -115,6 +118,22 @@ async def test_a_report_and_a_person_at_once_end_the_trade_once(
     [(kind, number, _, _)] = await told(database)
     assert number == 1
     assert isinstance(answers[0], IllegalTransition) == (kind == "pool.transaction.settled")
+
+
+async def test_the_age_of_the_oldest_reserved_trade_is_known_and_read_off_an_index(
+    database: Database, client: TradeClient, stuck: Trade
+) -> None:
+    [younger] = await reserve_trades(database, new_trades(1))
+    age = await trades.oldest_reserved_seconds(database)
+    assert 0 < age < 3600
+    await client.admin.ResolveTrade(release(stuck.trade_id))
+    of_the_younger = datetime.now(UTC) - younger.created_at
+    assert abs(await trades.oldest_reserved_seconds(database) - of_the_younger.total_seconds()) < 5
+    await client.admin.ResolveTrade(release(younger.trade_id))
+    assert await trades.oldest_reserved_seconds(database) == 0
+    nodes = await plans.plan_nodes(database, trades.OLDEST_RESERVED, arguments=0)
+    assert plans.indexes(nodes) == {"trades_reserved"}
+    assert "Sort" not in plans.kinds(nodes)
 
 
 WRONG: list[dict[str, Any]] = [

@@ -78,7 +78,7 @@ WHERE t.status = 'reserved' AND t.created_at <= clock_timestamp() - make_interva
 ORDER BY t.created_at, t.trade_id LIMIT $4
 """
 
-_OLDEST_RESERVED = """
+OLDEST_RESERVED = """
 SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM trades
 WHERE status = 'reserved' ORDER BY created_at, trade_id LIMIT 1
 """
@@ -192,7 +192,7 @@ async def list_overdue(
 
 async def oldest_reserved_seconds(database: Database) -> float:
     """How long the oldest reserved trade has been reserved; 0 when there is none."""
-    return max(await database.fetch_value(_OLDEST_RESERVED) or 0.0, 0.0)
+    return max(await database.fetch_value(OLDEST_RESERVED) or 0.0, 0.0)
 
 
 def trade_of(row: Record) -> Trade:
