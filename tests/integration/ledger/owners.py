@@ -22,7 +22,7 @@ from tests.integration.databases import RunningPostgres
 from tests.integration.ledger.events import UNSAMPLED
 from trade.api.facts_service import TradeFactsService
 from trade.api.reconciliation_service import ReconciliationService
-from trade.outbound.facts import fact_message
+from trade.outbound.facts import add_facts
 from webhook_ingest.api.facts import ReportFactsService
 
 DAY = date(2026, 11, 22)
@@ -189,7 +189,7 @@ async def open_owners(postgres: RunningPostgres) -> AsyncIterator[Owners]:
 def _serve(server: RpcServer, name: str, database: Database) -> None:
     server.add(outbox_pb2_grpc.add_OutboxServiceServicer_to_server, OutboxService(database))
     if name == "trade":
-        trades = TradeFactsService(database, fact_message, "test")
+        trades = TradeFactsService(database, add_facts, "test")
         server.add(trade_facts_pb2_grpc.add_TradeFactsServiceServicer_to_server, trades)
         reconciliation = ReconciliationService(database, "test")
         server.add(reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server, reconciliation)
