@@ -4,8 +4,10 @@ import random
 
 import pytest
 
+from ledger.app.bury_event import bury_event
 from ledger.app.compare_books import Findings, compare_books
 from ledger.app.replay import replay
+from ledger.store.events import StoredEvent
 from ledger.store.whole_books import Cut, read_cut
 from pools.types.v1 import types_pb2
 from tests.integration.databases import RunningPostgres
@@ -151,3 +153,19 @@ async def test_stored_bytes_that_were_changed_show_in_the_books_or_cannot_be_app
         ("chain_head", "link"),
     } <= found
     assert ("transaction", "no stored event made it") in found
+
+
+async def test_an_event_that_was_dead_and_came_again_is_rebuilt_like_any_other(
+    books: Books, postgres: RunningPostgres
+) -> None:
+    event, other = payin("org_1", "2000.00"), payin("org_1")
+    place = (event.request_id, event.traceparent, event.partition, event.offset)
+    dead = StoredEvent(event.event_id, event.topic, event.type, event.payload, *place)
+    await bury_event(books.database, dead, "org_1", "a fault")
+    await books.apply(other)
+    await books.apply(event._replace(traceparent=event.traceparent[:-4] + "ff-01", offset=77))
+    async with open_books(postgres) as rebuilt:
+        replayed = await replay(books.database, rebuilt.apply_events, rebuilt.decode)
+        assert (replayed.events, replayed.refused) == (2, [])
+        findings = await compared(books, rebuilt)
+        assert findings.ok, findings.first

@@ -126,6 +126,8 @@ async def _open(stack: AsyncExitStack, url: DatabaseUrl, **server_settings: str)
         application_name="ledger rebuild",
         pool_size=4,
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,
+        # One side may wait for the first page of the other.
+        idle_in_transaction_timeout_ms=STATEMENT_TIMEOUT_MS,
         server_settings=server_settings,
     )
     stack.push_async_callback(database.close)

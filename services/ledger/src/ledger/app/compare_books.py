@@ -13,9 +13,10 @@ from poolkit.database import Database, Record
 
 SHOWN_MAX: Final = 20
 
+# Not its trace context: an event that was dead and came again was booked under that of its second coming.
 _FIELDS: Final = (
     "organization_id", "sequence", "reason", "event_id", "part", "business_date", "request_id", "trade_id", "quote_id",
-    "client_reference", "traceparent", "content_hash", "link",
+    "client_reference", "content_hash", "link",
 )  # fmt: skip
 
 Told = Callable[[int], None]
