@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from ledger.main import MIGRATIONS
 from poolctl.stack.ports import free_port
-from poolkit.migrations import upgrade
+from poolkit.migrations import schema_version, upgrade
 from poolkit.runtime import Runtime
+from poolkit.schema import read_revisions
 from poolkit.settings import ServiceSettings
 from tests.integration.databases import RunningPostgres
 from tests.waiting import eventually
@@ -122,3 +125,31 @@ async def test_a_newer_schema_is_worked_with_until_one_asks_for_a_newer_service(
         "The schema is at 0003, newer than this service: it asks for one of revision 0002 or newer, and this one is of "
         "0001. Deploy a newer one."
     )
+
+
+async def run(*arguments: str, **told: str) -> tuple[int | None, str]:
+    """The ledger's command in an environment of nothing but what it is told: its exit status and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ledger",
+        *arguments,
+        env=told,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_migrating_is_a_job_that_holds_the_migrators_url_and_serving_is_refused_it(
+    url: str, postgres: RunningPostgres
+) -> None:
+    migrator = {"POOLS_MIGRATOR_DATABASE_URL": postgres.migrator_url(url)}
+    status, said = await run("migrate", **migrator)
+    assert status == 0, said
+    [newest] = [revision.name for revision in read_revisions(MIGRATIONS)][-1:]
+    assert await schema_version(migrator["POOLS_MIGRATOR_DATABASE_URL"]) == newest
+    status, said = await run("serve", POOLS_MODE="test", POOLS_DATABASE_URL=url, **migrator)
+    assert status == 2
+    assert "POOLS_MIGRATOR_DATABASE_URL is for `migrate` alone" in said

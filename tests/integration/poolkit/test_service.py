@@ -184,6 +184,17 @@ async def test_metrics_tell_calls_and_readiness(service: Service) -> None:
     assert 'service_ready{dependency="database"} 1.0' in page.splitlines()
 
 
+@pytest.mark.parametrize(("asked", "status"), [((), 0), (("liveness",), 0), (("nothing of ours",), 1)])
+async def test_a_platform_that_runs_a_command_learns_health_by_its_status(
+    service: Service, asked: tuple[str, ...], status: int
+) -> None:
+    command = [sys.executable, "-m", "poolkit.rpc.probe", *asked]
+    probe = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, "POOLS_HEALTH_LISTEN": service.health}, stderr=asyncio.subprocess.DEVNULL
+    )
+    assert await probe.wait() == status
+
+
 async def test_settings_that_are_wrong_end_it_with_status_2() -> None:
     service = await start(UNREACHABLE_DATABASE, POOLS_MOOD="test")
     status, _, log = await service.ended()

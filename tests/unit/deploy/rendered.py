@@ -16,6 +16,15 @@ K8S = ROOT / "deploy" / "k8s"
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 OVERLAYS = ("overlays/prod", "overlays/dev")
 FOLDERS = (*SERVICES, "sandbox", "topics/live", "topics/test", "topics/job", *OVERLAYS)
+# Known without rendering, which takes longer than collecting tests may; a test compares them with what is rendered.
+_DEPLOYED = {**{service: (service,) for service in SERVICES}, "sandbox": ("sandbox",)}
+_DEPLOYED |= {"overlays/prod": tuple(SERVICES), "overlays/dev": (*SERVICES, "sandbox")}
+_RUN_ONCE = {service: (f"{service}-migrate",) for service in SERVICES}
+_RUN_ONCE |= {"sandbox": ("sandbox-sources",), "topics/job": ("topics",)}
+_RUN_ONCE |= {"overlays/prod": tuple(f"{service}-migrate" for service in SERVICES)}
+_RUN_ONCE |= {"overlays/dev": (*_RUN_ONCE["overlays/prod"], "sandbox-sources", "topics")}
+DEPLOYMENTS = [f"{folder}:Deployment/{name}" for folder, names in _DEPLOYED.items() for name in names]
+JOBS = [f"{folder}:Job/{name}" for folder, names in _RUN_ONCE.items() for name in names]
 NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 
 Object = Mapping[str, Any]
@@ -110,3 +119,9 @@ def workloads(*kinds: str, folders: tuple[str, ...] = FOLDERS) -> Iterator[Workl
         for item in objects:
             if item["kind"] in (kinds or ("Deployment", "Job")):
                 yield Workload(folder, item, objects)
+
+
+def workload_at(place: str) -> Workload:
+    """The workload of one entry of DEPLOYMENTS or JOBS."""
+    [found] = [item for item in workloads(folders=(place.partition(":")[0],)) if str(item) == place]
+    return found

@@ -11,7 +11,9 @@ from poolkit.runtime import CLOSE_SECONDS_MAX
 from poolkit.settings import ServiceSettings
 from tests.unit.deploy.rendered import (
     COMPONENT,
+    DEPLOYMENTS,
     FOLDERS,
+    JOBS,
     NAME,
     OVERLAYS,
     Reference,
@@ -24,11 +26,13 @@ from tests.unit.deploy.told import accepted, disagreements, file_settings, setti
 from tests.unit.house.tree import ROOT, SERVICES
 
 VALIDATE = Path(sysconfig.get_path("scripts")) / "kubernetes-validate"
-DEPLOYMENTS = list(workloads("Deployment"))
-JOBS = list(workloads("Job"))
 # What a service has to do between SIGTERM and its end, at most: consumers, loops, servers and two batchers drain one
 # after the other, and four things are closed (poolkit.runtime).
 DRAINS, CLOSES = 5, 4
+
+
+def test_the_workloads_that_tests_look_at_are_all_that_is_rendered() -> None:
+    assert sorted(map(str, workloads())) == sorted([*DEPLOYMENTS, *JOBS])
 
 
 def test_everything_is_valid_to_the_letter(tmp_path: Path) -> None:
@@ -51,7 +55,7 @@ def test_a_manifest_with_a_field_that_kubernetes_does_not_know_is_refused(tmp_pa
     assert done.returncode != 0
 
 
-@pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], ids=str)
+@pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], indirect=True)
 def test_a_container_is_told_all_that_its_program_reads_and_nothing_else(
     workload: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +70,7 @@ def test_a_container_is_told_all_that_its_program_reads_and_nothing_else(
         assert read.mode == ("live" if "dev" not in workload.folder else "test")
 
 
-@pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], ids=str)
+@pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], indirect=True)
 def test_secrets_are_referred_to_and_never_said(workload: Workload) -> None:
     secret_words = ("DATABASE_URL", "PEPPER", "KEY", "SECRET", "TOKEN")
     said = {name for name, value in workload.environment.items() if not isinstance(value, Reference)}
@@ -74,7 +78,7 @@ def test_secrets_are_referred_to_and_never_said(workload: Workload) -> None:
     assert of_kind(workload.objects, "Secret") == {}
 
 
-@pytest.mark.parametrize("workload", DEPLOYMENTS, ids=str)
+@pytest.mark.parametrize("workload", DEPLOYMENTS, indirect=True)
 def test_a_file_that_a_program_is_told_of_is_mounted(workload: Workload) -> None:
     settings = settings_for(workload.template["metadata"]["labels"][NAME], ())
     mounts = {mount["mountPath"]: mount["name"] for mount in workload.container["volumeMounts"]}
@@ -89,7 +93,7 @@ def test_a_file_that_a_program_is_told_of_is_mounted(workload: Workload) -> None
             assert volume["configMap"]["optional"] is True
 
 
-@pytest.mark.parametrize("workload", DEPLOYMENTS, ids=str)
+@pytest.mark.parametrize("workload", DEPLOYMENTS, indirect=True)
 def test_a_deployment_is_probed_on_the_port_that_tells_health_alone(workload: Workload) -> None:
     container = workload.container
     health = workload.ports["health"]
@@ -101,7 +105,7 @@ def test_a_deployment_is_probed_on_the_port_that_tells_health_alone(workload: Wo
     assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 60
 
 
-@pytest.mark.parametrize("workload", DEPLOYMENTS, ids=str)
+@pytest.mark.parametrize("workload", DEPLOYMENTS, indirect=True)
 def test_a_deployment_has_time_to_drain(workload: Workload) -> None:
     sleep = workload.container["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain = float(
@@ -111,7 +115,7 @@ def test_a_deployment_has_time_to_drain(workload: Workload) -> None:
     assert 0 < sleep < needed < workload.pod["terminationGracePeriodSeconds"]
 
 
-@pytest.mark.parametrize("workload", DEPLOYMENTS, ids=str)
+@pytest.mark.parametrize("workload", DEPLOYMENTS, indirect=True)
 def test_a_rollout_never_leaves_fewer_replicas_ready_than_before(workload: Workload) -> None:
     assert workload.manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     labels = workload.template["metadata"]["labels"]
@@ -123,7 +127,7 @@ def test_a_rollout_never_leaves_fewer_replicas_ready_than_before(workload: Workl
     assert budget["spec"]["maxUnavailable"] == 1
 
 
-@pytest.mark.parametrize("workload", [item for item in DEPLOYMENTS if item.name in SERVICES], ids=str)
+@pytest.mark.parametrize("workload", [place for place in DEPLOYMENTS if not place.endswith("/sandbox")], indirect=True)
 def test_a_service_is_spread_and_scaled(workload: Workload) -> None:
     selector = workload.manifest["spec"]["selector"]["matchLabels"]
     spread = workload.pod["topologySpreadConstraints"]
@@ -135,7 +139,7 @@ def test_a_service_is_spread_and_scaled(workload: Workload) -> None:
     assert "replicas" not in workload.manifest["spec"]
 
 
-@pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], ids=str)
+@pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], indirect=True)
 def test_a_container_may_do_nothing_it_does_not_need_and_is_bounded(workload: Workload) -> None:
     pod, container = workload.pod, workload.container
     assert pod["automountServiceAccountToken"] is False
@@ -166,9 +170,7 @@ def test_the_migration_is_applied_alone_by_its_label_and_holds_no_runtime_secret
 
 def test_every_secret_that_is_referred_to_is_in_the_readme() -> None:
     readme = (ROOT / "deploy" / "k8s" / "README.md").read_text(encoding="utf-8")
-    needed = {
-        value for item in (*DEPLOYMENTS, *JOBS) for value in item.environment.values() if isinstance(value, Reference)
-    }
+    needed = {secret for item in workloads() for secret in item.secrets}
     assert {f"{one.secret}/{one.key}" for one in needed if f"`{one.secret}`, `{one.key}`" not in readme} == set()
 
 
