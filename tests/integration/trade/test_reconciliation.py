@@ -21,6 +21,7 @@ from trade.store import trades
 MATCHED = types_pb2.RECONCILIATION_STATE_MATCHED
 EXCEPTION = types_pb2.RECONCILIATION_STATE_EXCEPTION
 OPEN = types_pb2.RECONCILIATION_STATE_OPEN
+WORDS = {OPEN: "open", MATCHED: "matched", EXCEPTION: "exception"}
 FIRST_DAY, SECOND_DAY = "2026-11-21", "2026-11-22"
 
 
@@ -56,15 +57,21 @@ async def test_the_newest_close_is_believed_and_an_older_one_changes_nothing(
     database: Database, client: TradeClient
 ) -> None:
     [one] = await reserve_trades(database, new_trades(1))
-    assert await say(client, one.trade_id, EXCEPTION, FIRST_DAY, 1) == (EXCEPTION, False)
-    assert await say(client, one.trade_id, MATCHED, FIRST_DAY, 2) == (MATCHED, False)
-    assert await say(client, one.trade_id, EXCEPTION, FIRST_DAY, 1) == (MATCHED, True)
-    assert await say(client, one.trade_id, EXCEPTION, SECOND_DAY, 1) == (EXCEPTION, False)
-    assert await say(client, one.trade_id, MATCHED, FIRST_DAY, 3) == (EXCEPTION, True)
-    assert await say(client, one.trade_id, OPEN, SECOND_DAY, 2) == (OPEN, False)
-    row = await database.fetch_row("SELECT closed_date, closed_revision, close_id FROM trades")
-    assert row is not None
-    assert [str(value) for value in row] == [SECOND_DAY, "2", f"close_{SECOND_DAY}_2"]
+    for state, date, revision, kept in (
+        (EXCEPTION, FIRST_DAY, 1, None),
+        (MATCHED, FIRST_DAY, 2, None),
+        (EXCEPTION, FIRST_DAY, 1, (MATCHED, FIRST_DAY, 2)),
+        (EXCEPTION, SECOND_DAY, 1, None),
+        (MATCHED, FIRST_DAY, 3, (EXCEPTION, SECOND_DAY, 1)),
+        (OPEN, SECOND_DAY, 2, None),
+    ):
+        said, said_on, said_in = kept or (state, date, revision)
+        assert await say(client, one.trade_id, state, date, revision) == (said, kept is not None)
+        row = await database.fetch_row(
+            "SELECT reconciliation_state, closed_date::text, closed_revision, close_id FROM trades"
+        )
+        assert row is not None
+        assert tuple(row) == (WORDS[said], said_on, said_in, f"close_{said_on}_{said_in}")
 
 
 async def test_a_repeat_answers_the_same_and_writes_nothing(database: Database, client: TradeClient) -> None:
