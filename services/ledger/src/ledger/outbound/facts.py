@@ -4,8 +4,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.domain.amounts import minor_units
-from ledger.domain.close.facts import Amount, PayinFact, Processing, ReportFact, TradeFact, Transition
+from ledger.domain.close.facts import Amount, PayinFact, Processing, ReportFact, TradeFact, Transition, amount
 from ledger.domain.events import FAILED, OFF_RAMP, ON_RAMP, RELEASED, RETURNED, SETTLED
 from pools.trade.v1 import trade_facts_pb2
 from pools.types.v1 import types_pb2
@@ -83,7 +82,7 @@ def payin_fact(fact: report_facts_pb2.PayinFact) -> PayinFact:
 
 def amount_of(money: types_pb2.Money) -> Amount:
     """An amount; raises InvalidRequest where a colleague sends what is none."""
-    return Amount(minor_units(money.amount, money.currency), money.currency)
+    return amount(money.amount, money.currency)
 
 
 def _transition(move: trade_facts_pb2.TerminalTransition) -> Transition:

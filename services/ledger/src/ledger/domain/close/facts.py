@@ -3,8 +3,10 @@
 Amounts are minor units with their currency. Times are Unix milliseconds, 0 where nobody knows.
 """
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
+from ledger.domain.amounts import minor_units
 from ledger.domain.identities import occurred_ms
 
 RESERVED: Final = "reserved"
@@ -15,6 +17,12 @@ class Amount(NamedTuple):
 
     units: int
     currency: str
+
+
+@lru_cache(maxsize=65_536)
+def amount(text: str, currency: str) -> Amount:
+    """An amount from text. Each is told by up to four sides, so most have been read a moment before."""
+    return Amount(minor_units(text, currency), currency)
 
 
 class Transition(NamedTuple):

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from typing import Any, Final
 
-from ledger.domain.amounts import minor_units
-from ledger.domain.close.facts import Amount, LedgerEvent, LedgerNote, PayinRow, PostingRow
+from ledger.domain.close.facts import Amount, LedgerEvent, LedgerNote, PayinRow, PostingRow, amount
 from poolkit.database import Record, Unit
 from poolkit.kafka import PAYIN_ALLOCATED, PAYIN_CREDITED
 
@@ -97,7 +96,7 @@ def ledger_event(row: Record) -> LedgerEvent:
 
 def amount_of(text: str | None, currency: str | None) -> Amount | None:
     """What a numeric column says, as minor units; None for NULL."""
-    return None if text is None or currency is None else Amount(minor_units(text, currency), currency)
+    return None if text is None or currency is None else amount(text, currency)
 
 
 def _payin(row: Any) -> PayinRow:
