@@ -10,11 +10,13 @@ from poolkit.database import Database
 from poolkit.errors import DomainError, VelocityExceeded
 from tests.integration.trade.reserved import relay_elsewhere
 from tests.unit.trade.builders import TERMS, transact_request
+from trade.app.recover import Recovery
 from trade.app.saga import Saga
 from trade.app.transact import Accepted, Answer, TransactQuotes
 from trade.domain.intent import Attempt, TransactRequest
 from trade.domain.trade import Terms
 from trade.outbound.events import TradeEvents
+from trade.store import intents
 
 RACERS = 8
 
@@ -39,11 +41,13 @@ class Colleagues:
         self.undone["holds"].update(attempt.request.quote_id for attempt in attempts)
 
 
+def saga_of(database: Database, colleagues: Colleagues) -> Saga:
+    return Saga(database, relay_elsewhere(database), colleagues, colleagues, TradeEvents("test"))
+
+
 def replica(database: Database, colleagues: Colleagues) -> TransactQuotes:
     """A trade service of its own on a database that it shares."""
-    return TransactQuotes(
-        database, Saga(database, relay_elsewhere(database), colleagues, colleagues, TradeEvents("test")), "test"
-    )
+    return TransactQuotes(database, saga_of(database, colleagues), "test")
 
 
 def order(number: int, cap: str) -> TransactRequest:
@@ -84,3 +88,13 @@ async def test_an_order_over_the_cap_binds_nothing_and_may_come_again_when_the_c
     [accepted] = await own([order(1, "100.00")])
     assert isinstance(accepted, Accepted)
     assert not accepted.replayed
+
+
+async def test_what_a_dead_driver_left_is_held_to_the_cap_it_was_admitted_under(database: Database) -> None:
+    colleagues = Colleagues()
+    for number, cap in ((1, "150.00"), (2, "150.00")):
+        await intents.begin(database, [Attempt(f"pt_test_{number}", order(number, cap))])
+        assert await Recovery(database, saga_of(database, colleagues), claim_seconds=0.0).recover() == 1
+    states = await database.fetch("SELECT trade_id, state FROM intents ORDER BY trade_id")
+    assert [tuple(row) for row in states] == [("pt_test_1", "reserved"), ("pt_test_2", "declined")]
+    assert colleagues.undone == {"quotes": {"pq_test_2"}, "holds": {"pq_test_2"}}

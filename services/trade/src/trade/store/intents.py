@@ -212,6 +212,6 @@ def _attempt(row: Record) -> Attempt:
             pool_id=row["pool_id"],
             balance_gate_enabled=row["balance_gate_enabled"],
             off_ramp_enabled=row["off_ramp_enabled"],
-            notional_caps=json.loads(row["notional_caps"]) if row["notional_caps"] else {},
+            notional_caps=row["notional_caps"] or {},
         ),
     )
