@@ -47,10 +47,11 @@ up: setup ## start the dev stack in the foreground (Ctrl-C stops it)
 down: setup ## stop a dev stack that runs detached
 	@$(BIN)/poolctl down
 
+# Folders of tests run beside each other, each in one process: most of the time is waiting for processes of a stack.
 # The last line of `make test` is pytest's own.
 .PHONY: test
 test: lint ## everything that must hold: lint, types, unit, contract, integration, e2e, chaos
-	@$(BIN)/pytest -m 'not long'
+	@$(BIN)/pytest -m 'not long' --numprocesses 2 --dist loadgroup
 
 .PHONY: test-unit
 test-unit: setup ## what needs no other process: seconds

@@ -41,8 +41,9 @@ async def test_price_that_cannot_be_given_tells_what_was_asked_for_and_why_not(d
         assert (quote.available, quote.unavailable_reason, quote.quote_id) == (False, "pool_dry", "")
         assert (quote.rate, quote.HasField("fee"), quote.HasField("expire_time")) == ("", False, False)
         assert quote.pool_id == "EUR-USDT"
-    assert (firm.fiat.amount, firm.HasField("crypto")) == ("100.00", False)
-    assert (price_only.crypto.amount, price_only.HasField("fiat")) == ("5", False)
+    # What was not asked for has its currency, and no amount.
+    assert (firm.fiat.amount, firm.crypto.amount, firm.crypto.currency) == ("100.00", "", "USDT")
+    assert (price_only.crypto.amount, price_only.fiat.amount, price_only.fiat.currency) == ("5", "", "EUR")
 
 
 BAD_ITEMS = [

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from poolkit.context import CallContext, current_request_id
 from poolkit.telemetry import traceparent as w3c
@@ -39,6 +39,8 @@ class TracingSettings(Protocol):
     def trace_samples_per_second_max(self) -> float:
         """How many new traces a second are recorded."""
 
+
+_BATCH_SIZE: Final = "pools.batch_size"
 
 _current: ContextVar[str | SampledSpan] = ContextVar("poolkit_trace")
 _tracer: "Tracer | None" = None
@@ -129,8 +131,8 @@ class SpanScope:
     def _record(self, parent: str | SampledSpan | None) -> Span:
         assert _tracer is not None
         attributes = dict(self._attributes or ())
-        request_id = self._request_id or current_request_id.get("")
-        if request_id:
+        # A batch serves several requests, and is none of theirs.
+        if _BATCH_SIZE not in attributes and (request_id := self._request_id or current_request_id.get("")):
             attributes["pools.request_id"] = request_id
         self._span = start_span(
             _tracer, self._name, parent=parent, kind=self._kind, links=self._links, attributes=attributes
@@ -144,6 +146,9 @@ class SpanScope:
         if self._token is not None:
             _current.reset(self._token)
         if self._span is not None:
+            if self._kind == "server":
+                # Each call has a task of its own: what is said after its span, such as its refusal, is still of it.
+                _current.set(self._span.traceparent)
             if error is not None:
                 self._span.fail(error)
             self._span.end()
@@ -172,7 +177,7 @@ def batch_span(name: str, contexts: Sequence[CallContext], *, kind: SpanKind = "
     Recorded when at least one item is sampled, whatever the rate: otherwise links would lead nowhere.
     """
     links = [context.traceparent for context in contexts if w3c.is_sampled(context.traceparent)]
-    return SpanScope(name, "", kind, links, {"pools.batch_size": len(contexts)} if links else None, "", bool(links))
+    return SpanScope(name, "", kind, links, {_BATCH_SIZE: len(contexts)} if links else None, "", bool(links))
 
 
 def enter_call(name: str, traceparent: str, *, trusted: bool) -> SpanScope | None:
