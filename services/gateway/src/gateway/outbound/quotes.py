@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.domain.quote_terms import QuoteTerms
 from gateway.outbound.batches import BatchRpc, fill_context
@@ -22,16 +21,14 @@ _SIDES: Final = {"on_ramp": types_pb2.SIDE_ON_RAMP, "off_ramp": types_pb2.SIDE_O
 _TYPES: Final = {"firm": types_pb2.QUOTE_TYPE_FIRM, "indicative": types_pb2.QUOTE_TYPE_INDICATIVE}
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(NamedTuple):
     context: CallContext
     pool_id: str
     terms: QuoteTerms
     tier: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     context: CallContext
     id: str
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.app.ports import Acceptance, TradeFilter, TradePage
 from gateway.outbound.batches import BatchRpc, fill_context
@@ -31,8 +30,7 @@ _STATUSES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     context: CallContext
     id: str
 

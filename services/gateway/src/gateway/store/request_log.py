@@ -19,7 +19,7 @@ INSERT INTO request_log (
 SELECT $1, $2 + row.ordinality - 1, row.request_id, row.traceparent, row.edge, row.operation, row.outcome,
        row.http_status, row.organization_id, row.key_id, row.key_label, row.idempotency_key, row.quote_id,
        row.trade_id, row.client_reference, row.replayed, row.duration_us,
-       clock_timestamp() - row.age_us * interval '1 microsecond'
+       statement_timestamp() - row.age_us * interval '1 microsecond'
   FROM ROWS FROM (json_to_recordset($3::json) AS (
            request_id text, traceparent text, edge text, operation text, outcome text, http_status smallint,
            organization_id text, key_id text, key_label text, idempotency_key text, quote_id text, trade_id text,
@@ -54,7 +54,8 @@ class LoggedCall(Protocol):
 async def insert_calls(database: Database, calls: Sequence[LoggedCall], *, writer_id: int, first_number: int) -> None:
     """Writes the rows; those of the same writer with the same numbers are there already. Raises Unavailable.
 
-    A call's time is the database's, less how long ago it began: so it stands before what followed from it.
+    A call's time is the database's when the rows arrive, less how long ago it began: so it stands before what followed
+    from it, however long the writing takes.
     """
     now = time.perf_counter()
     rows = _encode([_row(call, now) for call in calls]).decode()

@@ -12,6 +12,7 @@ from webhook_ingest.app.ports import OverdueTrade, OverdueTrades
 from webhook_ingest.store.polls import Poll
 
 ASKED_TOGETHER: Final = 8
+RETRY_SECONDS: Final = 5.0
 """Few, so that a provider that hangs leaves room for partners' polls."""
 
 _log = structlog.get_logger("webhook_ingest.overdue")
@@ -50,9 +51,12 @@ class PollOverdue:
 
     async def _walk_forever(self) -> None:
         while True:
+            pause_seconds = self._pause_seconds
             try:
                 if count := await self.walk():
                     _log.warning("trades_reserved_for_too_long", count=count, seconds=self._age_seconds_min)
             except DomainError as error:
                 _log.warning("overdue_trades_not_polled", error=error.message)
-            await asyncio.sleep(self._pause_seconds)
+                # Whom nobody could ask about has waited long already.
+                pause_seconds = min(pause_seconds, RETRY_SECONDS)
+            await asyncio.sleep(pause_seconds)
