@@ -4,7 +4,7 @@ import csv
 from collections.abc import AsyncIterator
 from typing import TextIO
 
-from poolctl.closes.document import kind_word, money_text
+from poolctl.closes.document import kind_word, money_text, status_and_side
 from poolctl.commands.documents import time_text
 from pools.ledger.v1 import close_pb2
 from pools.types.v1 import types_pb2
@@ -54,8 +54,7 @@ def _figures(close: close_pb2.Close) -> list[dict[str, object]]:
     ]
     rows += (_figure("trial_balance", each.account_kind, each.entry_count, each.amount) for each in close.trial_balance)
     for total in close.trade_totals:
-        status = types_pb2.TradeStatus.Name(total.status).removeprefix("TRADE_STATUS_").lower()
-        side = types_pb2.Side.Name(total.side).removeprefix("SIDE_").lower()
+        status, side = status_and_side(total)
         for what, money in (("fiat", total.fiat), ("fee", total.fee), ("crypto", total.crypto)):
             rows.append(_figure("trades", f"{status}.{side}.{what}", total.trade_count, money))
     for payin in close.payin_totals:

@@ -35,6 +35,12 @@ def kind_word(kind: close_pb2.ExceptionKind.ValueType) -> str:
     return close_pb2.ExceptionKind.Name(kind).removeprefix("EXCEPTION_KIND_").lower()
 
 
+def status_and_side(total: close_pb2.TradeTotal) -> tuple[str, str]:
+    """`settled`, `on_ramp`: which trades the total is of."""
+    status = types_pb2.TradeStatus.Name(total.status).removeprefix("TRADE_STATUS_").lower()
+    return status, types_pb2.Side.Name(total.side).removeprefix("SIDE_").lower()
+
+
 def money_text(money: types_pb2.Money) -> str:
     """`100.00 EUR`; empty where that side knows no amount."""
     return f"{money.amount} {money.currency}" if money.currency else ""

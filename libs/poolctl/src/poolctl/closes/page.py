@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from html import escape
 from typing import TextIO
 
-from poolctl.closes.document import kind_word, known_ids, money_text
+from poolctl.closes.document import kind_word, known_ids, money_text, status_and_side
 from poolctl.commands.documents import time_text
 from poolctl.screen import amount_text, seconds_text
 from pools.ledger.v1 import close_pb2
@@ -82,8 +82,7 @@ def _figures(target: TextIO, close: close_pb2.Close) -> None:
         ("Status", "Side", "Trades>", "Fiat>", "Fee>", "Crypto>"),
         (
             (
-                types_pb2.TradeStatus.Name(total.status).removeprefix("TRADE_STATUS_").lower(),
-                types_pb2.Side.Name(total.side).removeprefix("SIDE_").lower(),
+                *status_and_side(total),
                 f"{total.trade_count:,}",
                 _money(total.fiat),
                 _money(total.fee),
