@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -15,7 +14,7 @@ from poolctl.closes.document import close_document, counted, kind_word, known_id
 from poolctl.closes.json_document import write_json
 from poolctl.closes.page import write_page
 from poolctl.commands.documents import time_text
-from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json, written_whole
 from poolctl.failure import CommandFailure
 from poolctl.screen import amount_text, console, show_fields, table
 from poolctl.session import Session, ask
@@ -161,27 +160,12 @@ def export_close(
 
     async def question(session: Session) -> None:
         close = await _get(session, business_date, revision)
-        with _target(out) as target:
+        with written_whole(out) as target:
             await write(target, close, _exceptions(session, close))
         if out is not None:
             sys.stderr.write(f"Revision {close.revision} of {close.business_date} is in {out}.\n")
 
     ask(data_dir, question)
-
-
-@contextmanager
-def _target(out: Path | None) -> Any:
-    if out is None:
-        yield sys.stdout
-        return
-    # Whoever looks meanwhile, or after a failure, never finds half a close.
-    partial = out.with_name(out.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as target:
-            yield target
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 async def _get(session: Session, business_date: str, revision: int) -> close_pb2.Close:

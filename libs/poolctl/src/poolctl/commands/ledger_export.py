@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json, written_whole
 from poolctl.commands.partner import Organization
-from poolctl.failure import CommandFailure
 from poolctl.ledger_export import FORMATS, Written, write_export
 from poolctl.session import Session, ask
 
@@ -41,16 +40,5 @@ def export(
 
 async def export_to(session: Session, organization_id: str, form: str, out: Path | None) -> Written:
     """Writes the export, whole or not at all; to standard output where no file is named."""
-    if out is None:
-        return await write_export(session, organization_id, form, sys.stdout)
-    # Whoever looks meanwhile, or after a failure, never finds half a chain: it would check.
-    partial = out.with_name(out.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as target:
-            written = await write_export(session, organization_id, form, target)
-        partial.replace(out)
-    except OSError as failure:
-        raise CommandFailure(f"{out} cannot be written: {failure.strerror or failure}.") from failure
-    finally:
-        partial.unlink(missing_ok=True)
-    return written
+    with written_whole(out) as target:
+        return await write_export(session, organization_id, form, target)

@@ -2,13 +2,16 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from poolctl.failure import CommandFailure
 from poolctl.stack.layout import DEFAULT_DATA_DIRECTORY
 
 DataDir = Annotated[
@@ -37,3 +40,23 @@ def moment(option: str, text: str | None) -> Any:
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no time like 2026-11-22T10:00:00Z.", param_hint=option) from None
     return stamp
+
+
+@contextmanager
+def written_whole(out: Path | None) -> Iterator[TextIO]:
+    """Where an export goes: `out`, whole or not at all, or standard output where no file is named.
+
+    Whoever looks meanwhile, or after a failure, never finds half of it, which could pass for all.
+    """
+    if out is None:
+        yield sys.stdout
+        return
+    partial = out.with_name(out.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as target:
+            yield target
+        partial.replace(out)
+    except OSError as failure:
+        raise CommandFailure(f"{out} cannot be written: {failure.strerror or failure}.") from failure
+    finally:
+        partial.unlink(missing_ok=True)
