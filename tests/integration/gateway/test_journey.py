@@ -113,7 +113,7 @@ async def test_any_id_of_a_settled_trade_leads_to_its_whole_journey(house: House
     assert webhook.facts["signature_result"] == "valid"
     [tried] = told_of(whole, "webhook-ingest", "attempt")
     assert tried.facts["effect"] == "applied"
-    for service in ("gateway", "ledger"):
+    for service in ("gateway", "ledger", "quote"):
         [event] = told_of(whole, service, "event")
         assert event.facts["topic"] == "pools.trade.terminal.v1"
         assert event.facts["partition"].isdecimal()

@@ -11,6 +11,7 @@ from poolkit.context import CallContext
 from poolkit.database import Database
 from poolkit.errors import DomainError
 from poolkit.ids import event_id, new_id
+from poolkit.kafka import TRADE_TERMINAL
 from quote.app.apply_terminal_events import apply_terminal_events
 from quote.app.consume_quotes import consume_quotes
 from quote.app.create_quotes import PlacedOrder, create_quotes
@@ -70,6 +71,7 @@ class Desk:
         self.database = database
         self.admin = admin
         self._movements = count(1)
+        self._offsets = count(17)
 
     def context(self, organization_id: str = ORGANIZATION, request_id: str = "req_1") -> CallContext:
         return CallContext(request_id, organization_id, "test", TRACEPARENT)
@@ -165,6 +167,7 @@ class Desk:
             trade_id=trade_id,
             ending=ending,
             business_date=business_date,
+            source=f"{TRADE_TERMINAL}/3/{next(self._offsets)}",
             request_id="req_1",
             traceparent=TRACEPARENT,
         )

@@ -133,6 +133,8 @@ async def test_journey_finds_a_quote_s_whole_story_by_any_of_its_ids(desk: Desk,
     assert all(record.traceparent == TRACEPARENT for record in found.records)
     assert found.records[0].ids["client_reference"] == "order_9"
     assert found.records[-1].ids["event"] == event_id
+    came = [found.records[-1].facts[name] for name in ("topic", "partition", "offset")]
+    assert came == ["pools.trade.terminal.v1", "3", "17"]
     assert not (await client.journey.FindRecords(journey_pb2.FindRecordsRequest(ids=["pt_test_4", ""]))).records
 
 

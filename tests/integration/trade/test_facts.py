@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from poolkit.database import Database
@@ -20,6 +21,7 @@ from tests.integration import plans
 from tests.integration.databases import RunningPostgres
 from tests.integration.trade.reserved import new_trades, relay_elsewhere, reserve_trades
 from tests.integration.trade.served import CONTEXT, serving
+from tests.integration.trade.stocked import fill, touched
 from tests.unit.trade.builders import report
 from trade.api.facts_service import TradeFactsService
 from trade.app.report import ReportSettlements
@@ -166,4 +168,25 @@ async def test_each_page_is_a_range_of_the_index_and_sorts_nothing(books: Books)
     nodes = await plans.plan_nodes(books.database, facts.ENDED_AS, arguments=3)
     assert plans.indexes(nodes) == {"transitions_pkey", "trades_pkey"}
     nodes = await plans.plan_nodes(books.database, facts.OPEN, arguments=3)
-    assert plans.indexes(nodes) == {"trades_reserved"}
+    assert plans.indexes(nodes) == {"trades_open"}
+    assert "Sort" not in plans.kinds(nodes)
+
+
+async def test_a_page_of_open_trades_looks_at_no_more_than_it_tells(postgres: RunningPostgres) -> None:
+    url = await postgres.fresh_database("trade")
+    database, admin = Database(url, application_name="test"), await asyncpg.connect(postgres.admin_url(url))
+    try:
+        await fill(admin, 4_000)
+        await admin.execute("UPDATE trades SET status = 'reserved'")
+        middle = "pt_test_" + "2000".rjust(12, "0")
+        # Planned while little is known of the table, and when all is.
+        for statement in ("SELECT 1", "VACUUM ANALYZE trades"):
+            await admin.execute(statement)
+            async with database.transaction() as unit:
+                already = await touched(unit)
+                rows = await unit.fetch(facts.OPEN, facts.LAST_MOMENT, middle, 10)
+                assert [row["trade_id"][-4:] for row in rows] == [str(number) for number in range(2001, 2011)]
+                assert await touched(unit) - already <= 10
+    finally:
+        await admin.close()
+        await database.close()

@@ -13,9 +13,11 @@ from pools.events.v1 import events_pb2
 from pools.types.v1 import journey_pb2
 from pools.webhook_ingest.v1 import payins_pb2
 from pools_contracts.webhook_ingest import WebhookIngestClient
+from tests.integration import plans
 from tests.integration.webhook_ingest.conftest import OpenDoor
 from tests.integration.webhook_ingest.door import BANK, Door, credited
 from tests.integration.webhook_ingest.ledger_desk import LedgerDesk
+from webhook_ingest.store import unallocated
 
 
 def request(payin_id: str, organization_id: str, **changed: str) -> payins_pb2.AllocatePayinRequest:
@@ -82,6 +84,11 @@ async def test_an_allocation_by_any_id_is_told_once_and_ends_the_waiting(door: D
     assert await waiting(door, payin) is None
     found = await door.client.journey.FindRecords(journey_pb2.FindRecordsRequest(ids=[first.event_id]))
     assert {record.record_id for record in found.records} >= {payin["webhookId"], first.event_id}
+    waited, said = [record for record in found.records if record.kind == "allocation"]
+    assert (waited.entered_state, said.entered_state) == ("waiting", "allocated")
+    assert said.summary == f"Ada allocated it to {organization}: the payer called"
+    assert not any(record.awaited.what for record in found.records if record.kind == "allocation")
+    assert all(len(record.traceparent) == 55 for record in found.records)
 
 
 async def test_of_many_people_at_once_one_is_heard(door: Door) -> None:
@@ -151,3 +158,14 @@ async def test_what_waits_is_shown_while_the_ledger_is_silent(open_another: Open
         page = await opened.payins.ListUnallocatedPayins(payins_pb2.ListUnallocatedPayinsRequest())
     assert [each.payin_event_id for each in page.payins] == [payin["payinEventId"]]
     assert not page.references_asked
+
+
+async def test_nobody_who_looks_at_what_waits_reads_all_webhooks(door: Door) -> None:
+    for statement, arguments in (
+        (unallocated.OPEN, 2),
+        (unallocated.LOCK, 1),
+        (unallocated.EVENTS_OF, 1),
+        (unallocated.SAME_AMOUNT, 3),
+    ):
+        nodes = await plans.plan_nodes(door.runtime.database, statement, arguments=arguments)
+        assert "Seq Scan" not in plans.kinds(nodes), statement

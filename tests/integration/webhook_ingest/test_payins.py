@@ -178,9 +178,9 @@ async def test_the_journey_of_a_payin_is_found_by_each_of_its_ids(door: Door) ->
     await until_processed(door, answer)
     for wanted in (payin["eventId"], payin["bankTransactionId"], event_id(payin), answer.body["webhookId"]):
         found = await door.client.journey.FindRecords(journey_pb2.FindRecordsRequest(ids=[wanted]))
-        assert [record.kind for record in found.records] == ["webhook_in", "attempt", "event"] or [
-            record.kind for record in found.records
-        ] == ["webhook_in", "event", "attempt"]
+        assert sorted(record.kind for record in found.records) == ["allocation", "attempt", "event", "webhook_in"]
+        [waits] = [record for record in found.records if record.kind == "allocation"]
+        assert (waits.entered_state, waits.awaited.what) == ("waiting", "a person to say whose the pay-in is")
         assert {record.ids.get("webhook") for record in found.records} == {answer.body["webhookId"]}
 
 

@@ -141,12 +141,14 @@ CREATE TABLE terminal_events (
     fiat_total       numeric NOT NULL,
     fiat_committed   numeric NOT NULL,
     business_date    date NOT NULL,
+    source           text NOT NULL,
     request_id       text NOT NULL,
     traceparent      text NOT NULL,
     created_at       timestamptz NOT NULL,
     PRIMARY KEY (trade_id, number)
 );
 COMMENT ON TABLE terminal_events IS 'The inbox: each event once, with what it added to its pool.';
+COMMENT ON COLUMN terminal_events.source IS 'Where it came from: topic/partition/offset.';
 
 CREATE TABLE treasury_movements (
     movement_id   text PRIMARY KEY,

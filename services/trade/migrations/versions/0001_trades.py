@@ -79,6 +79,7 @@ COMMENT ON COLUMN trades.closed_date IS 'The business date of the close that rec
 CREATE INDEX trades_recent ON trades (organization_id, created_at, trade_id);
 CREATE INDEX trades_matching ON trades (organization_id, side, status, created_at, trade_id);
 CREATE INDEX trades_reserved ON trades (created_at, trade_id) WHERE status = 'reserved';
+CREATE INDEX trades_open ON trades (trade_id COLLATE "C", created_at) WHERE status = 'reserved';
 CREATE INDEX trades_quote ON trades (quote_id);
 CREATE INDEX trades_request ON trades (request_id);
 CREATE INDEX trades_client_reference ON trades (client_reference, quote_id) WHERE client_reference <> '';

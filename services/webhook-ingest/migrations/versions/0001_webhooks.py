@@ -78,8 +78,8 @@ CREATE INDEX webhooks_amounts ON webhooks (currency, amount, source, received_at
     WHERE bank_transaction_id <> '' AND first_webhook_id IS NULL;
 
 CREATE TABLE unallocated_payins (
-    payin_event_id      text COLLATE "C" PRIMARY KEY,
-    webhook_id          text COLLATE "C" NOT NULL UNIQUE,
+    payin_event_id      text PRIMARY KEY,
+    webhook_id          text NOT NULL UNIQUE,
     organization_id     text NOT NULL DEFAULT '',
     allocated_by        text NOT NULL DEFAULT '',
     allocation_reason   text NOT NULL DEFAULT '',

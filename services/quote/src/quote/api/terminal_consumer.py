@@ -50,6 +50,7 @@ def _read(received: ReceivedEvent) -> TerminalEvent:
         trade_id=message.trade.transact_id,
         ending=ending,
         business_date=business_date,
+        source=f"{received.topic}/{received.partition}/{received.offset}",
         request_id=received.request_id,
         traceparent=received.traceparent,
     )

@@ -157,6 +157,7 @@ def _consumption(row: Record) -> list[JourneyRow]:
 
 
 def _terminal_event(row: Record) -> JourneyRow:
+    topic, partition, offset = row["source"].rsplit("/", 2)
     return JourneyRow(
         recorded_at=row["created_at"],
         kind="event",
@@ -171,6 +172,9 @@ def _terminal_event(row: Record) -> JourneyRow:
         },
         facts={
             "type": f"pool.transaction.{row['status']}",
+            "topic": topic,
+            "partition": partition,
+            "offset": offset,
             "crypto_total_change": str(row["crypto_total"]),
             "fiat_total_change": str(row["fiat_total"]),
             "business_date": row["business_date"].isoformat(),

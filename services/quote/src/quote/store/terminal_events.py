@@ -23,13 +23,13 @@ _APPLY = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::numeric[],
-        $9::numeric[], $10::numeric[], $11::date[], $12::text[], $13::text[]
+        $9::numeric[], $10::numeric[], $11::date[], $12::text[], $13::text[], $14::text[]
     ) AS a (trade_id, number, event_id, status, quote_id, pool_id, crypto_total, crypto_committed, fiat_total,
-            fiat_committed, business_date, request_id, traceparent)
+            fiat_committed, business_date, source, request_id, traceparent)
 ), fresh AS (
     INSERT INTO terminal_events (trade_id, number, event_id, status, quote_id, pool_id, crypto_total,
-                                 crypto_committed, fiat_total, fiat_committed, business_date, request_id, traceparent,
-                                 created_at)
+                                 crypto_committed, fiat_total, fiat_committed, business_date, source, request_id,
+                                 traceparent, created_at)
     SELECT a.*, clock_timestamp() FROM asked a
     ON CONFLICT DO NOTHING
     RETURNING event_id, pool_id, crypto_total, crypto_committed, fiat_total, fiat_committed, business_date
@@ -75,6 +75,8 @@ class TerminalEvent:
     trade_id: str
     ending: Ending
     business_date: date
+    source: str
+    """Where it came from: topic, partition and offset, with slashes between."""
     request_id: str
     traceparent: str
 
@@ -106,7 +108,7 @@ async def apply(unit: Unit, events: Sequence[tuple[TerminalEvent, ConsumedTerms,
         (
             event.trade_id, event.number, event.event_id, event.ending, terms.quote_id, terms.pool_id,
             change.crypto_total, change.crypto_committed, change.fiat_total, change.fiat_committed,
-            event.business_date, event.request_id, event.traceparent,
+            event.business_date, event.source, event.request_id, event.traceparent,
         )
         for event, terms, change in events
     ]  # fmt: skip

@@ -54,17 +54,14 @@ class TradeFactsService(trade_facts_pb2_grpc.TradeFactsServiceServicer):
         own_context(request.context, self._mode, needs_organization=False)
         if not request.HasField("reserved_before_time"):
             raise InvalidRequest("it is missing; say since when.", field="reserved_before_time")
-        size = page_facts(request.page_size)
         before = to_time(request.reserved_before_time)
 
         async def read(after: str, limit: int) -> list[TradeFact]:
             return await facts.list_open(self._database, reserved_before=before, after=after, limit=limit)
 
         after = behind(request.after_trade_id, field="after_trade_id")
-        async for read_at_once in pages(read, _key, after=after, size=max(size, facts.OPEN_AT_ONCE)):
-            for first in range(0, len(read_at_once), size):
-                shown = read_at_once[first : first + size]
-                yield self._filled(trade_facts_pb2.StreamOpenTradesResponse(), shown)
+        async for page in pages(read, _key, after=after, size=page_facts(request.page_size)):
+            yield self._filled(trade_facts_pb2.StreamOpenTradesResponse(), page)
 
     def _filled(self, message: Message, facts: Iterable[TradeFact]) -> Message:
         self._add_facts(message, facts)

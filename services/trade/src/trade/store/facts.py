@@ -30,7 +30,6 @@ FROM transitions n JOIN trades t ON t.trade_id = n.trade_id
 WHERE n.trade_id = ANY($1::text[]) AND n.number > 0 AND n.business_date IS NOT DISTINCT FROM $2 AND n.created_at < $3
 ORDER BY n.trade_id COLLATE "C", n.number
 """  # noqa: S608 - constants only
-# By time on an index, then sorted: what waits for too long is little, and a statement reads much of it at once.
 OPEN: Final = f"""
 SELECT {_TRADE} FROM trades t
 WHERE t.status = 'reserved' AND t.created_at < $1 AND t.trade_id COLLATE "C" > $2
@@ -40,8 +39,6 @@ ORDER BY t.trade_id COLLATE "C" LIMIT $3
 TRADE_COLUMNS: Final = 17
 """How many columns tell of the trade; those behind tell of the transition."""
 LAST_MOMENT: Final = datetime(9999, 12, 31, tzinfo=UTC)
-OPEN_AT_ONCE: Final = 5_000
-"""Open trades that one statement should read: each of them looks at all there are."""
 
 
 class TradeFact(NamedTuple):

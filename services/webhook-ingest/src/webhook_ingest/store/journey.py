@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from poolkit.database import Database, Record
@@ -35,9 +36,10 @@ SELECT tried.*, webhooks.transact_id, webhooks.kind FROM webhook_attempts tried 
 WHERE webhook_id = ANY ($1::text[])
 """
 _EVENTS: Final = "SELECT * FROM outbox WHERE event_id = ANY ($1::text[])"
-_ALLOCATIONS: Final = """
-SELECT payin_event_id, allocation_event_id FROM unallocated_payins
-WHERE payin_event_id = ANY ($1::text[]) AND allocation_event_id <> ''
+_UNALLOCATED: Final = """
+SELECT kept.*, webhooks.received_at, webhooks.request_id AS payin_request_id, webhooks.traceparent AS payin_traceparent
+FROM unallocated_payins kept JOIN webhooks USING (webhook_id)
+WHERE kept.payin_event_id = ANY ($1::text[])
 """
 _REJECTED: Final = """
 SELECT * FROM rejected_webhooks WHERE webhook_id = ANY ($1::text[])
@@ -66,8 +68,10 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
         payins = {row["payin_event_id"]: row for row in webhooks if row["payin_event_id"]}
         rows += [*map(_webhook, webhooks), *map(_attempt, attempts)]
         if payins:
-            for row in await database.fetch(_ALLOCATIONS, list(payins)):
-                payins[row["allocation_event_id"]] = payins[row["payin_event_id"]]
+            for row in await database.fetch(_UNALLOCATED, list(payins)):
+                rows += _unallocated(row)
+                if row["allocation_event_id"]:
+                    payins[row["allocation_event_id"]] = payins[row["payin_event_id"]]
             rows += [_event(row, payins[row["event_id"]]) for row in await database.fetch(_EVENTS, list(payins))]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
@@ -167,6 +171,31 @@ def _event(row: Record, payin: Record) -> JourneyRow:
         },
         awaited=None if published else Awaited("the event to reach the broker", row["created_at"]),
     )
+
+
+def _unallocated(row: Record) -> list[JourneyRow]:
+    """That a pay-in came for nobody who is known, and who said whose it is, and why."""
+    organization_id, who, reason = row["organization_id"], row["allocated_by"], row["allocation_reason"]
+    ids = {"event": row["payin_event_id"], "webhook": row["webhook_id"]}
+
+    def line(moment: datetime, state: str, summary: str, traceparent: str, **more: str) -> JourneyRow:
+        waits = None if organization_id else Awaited("a person to say whose the pay-in is", moment)
+        facts = {"state": state, "allocated_by": who, "reason": reason} if state == "allocated" else {"state": state}
+        return JourneyRow(
+            moment, "allocation", row["payin_event_id"], summary, traceparent, {**ids, **more}, facts, state, waits
+        )
+
+    came = line(
+        row["received_at"], "waiting", "its reference is nobody's: it waits in suspense", row["payin_traceparent"],
+        request=row["payin_request_id"],
+    )  # fmt: skip
+    if not organization_id:
+        return [came]
+    said = line(
+        row["allocated_at"], "allocated", f"{who} allocated it to {organization_id}: {reason}", row["traceparent"],
+        organization=organization_id, allocation_event=row["allocation_event_id"], request=row["request_id"],
+    )  # fmt: skip
+    return [came, said]
 
 
 def _rejected(row: Record) -> JourneyRow:

@@ -19,11 +19,11 @@ SELECT kept.*, webhooks.source, webhooks.bank_transaction_id, webhooks.funding_r
        webhooks.amount, webhooks.received_at, webhooks.request_id AS payin_request_id
 FROM unallocated_payins kept JOIN webhooks USING (webhook_id)
 """
-_OPEN: Final = f"{_FIELDS} WHERE allocated_at IS NULL AND webhook_id > $1 ORDER BY webhook_id LIMIT $2"
-_LOCK: Final = f"{_FIELDS} WHERE kept.payin_event_id = $1 FOR UPDATE OF kept"
+OPEN: Final = f"{_FIELDS} WHERE allocated_at IS NULL AND webhook_id > $1 ORDER BY webhook_id LIMIT $2"
+LOCK: Final = f"{_FIELDS} WHERE kept.payin_event_id = $1 FOR UPDATE OF kept"
 
 # A pay-in told twice has one event, whichever of its webhooks is named.
-_EVENTS_OF: Final = """
+EVENTS_OF: Final = """
 SELECT payin_event_id FROM webhooks WHERE payin_event_id = $1 AND payin_event_id <> '' AND refusal_reason = ''
 UNION SELECT payin_event_id FROM webhooks WHERE webhook_id = $1 AND payin_event_id <> '' AND refusal_reason = ''
 UNION SELECT payin_event_id FROM webhooks
@@ -43,7 +43,7 @@ RETURNING allocated_at
 """
 
 # Who paid exactly so much before, the last time first.
-_SAME_AMOUNT: Final = """
+SAME_AMOUNT: Final = """
 SELECT DISTINCT ON (asked.webhook_id, told.key) asked.webhook_id, told.key AS organization_id, told.event_id
 FROM webhooks asked
 JOIN LATERAL (
@@ -90,12 +90,12 @@ async def keep_unallocated(unit: Unit, webhook_ids: Sequence[str]) -> None:
 
 async def list_open(database: Database, *, after: str, limit: int) -> list[UnallocatedPayin]:
     """Those that wait, in the order in which they came, behind a webhook."""
-    return [_payin(row) for row in await database.fetch(_OPEN, after, limit)]
+    return [_payin(row) for row in await database.fetch(OPEN, after, limit)]
 
 
 async def find_events(unit: Unit, payin_id: str) -> list[str]:
     """The events of pay-ins that have this id, two at most."""
-    return [row["payin_event_id"] for row in await unit.fetch(_EVENTS_OF, payin_id)]
+    return [row["payin_event_id"] for row in await unit.fetch(EVENTS_OF, payin_id)]
 
 
 async def credited_to(unit: Unit, payin_event_id: str) -> str:
@@ -105,7 +105,7 @@ async def credited_to(unit: Unit, payin_event_id: str) -> str:
 
 async def lock(unit: Unit, payin_event_id: str) -> UnallocatedPayin | None:
     """The pay-in, which nobody else allocates meanwhile; None for one whose reference was known."""
-    row = await unit.fetch_row(_LOCK, payin_event_id)
+    row = await unit.fetch_row(LOCK, payin_event_id)
     return _payin(row) if row else None
 
 
@@ -131,7 +131,7 @@ async def same_amount(
 ) -> dict[str, list[EarlierPayin]]:
     """Whose earlier pay-ins were of the same amount, by webhook; the last `limit` of each are looked at."""
     found: dict[str, list[EarlierPayin]] = {}
-    for row in await database.fetch(_SAME_AMOUNT, webhook_ids, nobody, limit):
+    for row in await database.fetch(SAME_AMOUNT, webhook_ids, nobody, limit):
         found.setdefault(row["webhook_id"], []).append(EarlierPayin(row["organization_id"], row["event_id"]))
     return found
 
