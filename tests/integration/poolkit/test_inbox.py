@@ -25,7 +25,9 @@ def handler(database: Database) -> Applying:
 
 @pytest.fixture
 def spans(tmp_path: Path) -> Iterator[Path]:
-    settings = SimpleNamespace(mode="test", otlp_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=0)
+    settings = SimpleNamespace(
+        mode="test", otlp_endpoint=None, zipkin_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=0
+    )
     configure_tracing("tested", settings)
     yield tmp_path
     shutdown_tracing()

@@ -40,7 +40,9 @@ async def refuse(request: Any, context: Any) -> quote_pb2.GetQuotesResponse:
 @pytest.fixture
 def spans(tmp_path: Path) -> Iterator[Path]:
     """A span store of this test's own; no root is sampled by itself."""
-    settings = SimpleNamespace(mode="test", otlp_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=0)
+    settings = SimpleNamespace(
+        mode="test", otlp_endpoint=None, zipkin_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=0
+    )
     configure_tracing("tested", settings)
     yield tmp_path
     shutdown_tracing()

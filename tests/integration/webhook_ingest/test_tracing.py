@@ -20,7 +20,7 @@ TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 async def spans(tmp_path: Path) -> AsyncIterator[Path]:
     """The directory of recorded spans; no trace is recorded unless it comes recorded."""
     settings = SimpleNamespace(
-        mode="test", otlp_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=0.0
+        mode="test", otlp_endpoint=None, zipkin_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=0.0
     )
     configure_tracing("webhook-ingest", settings)
     yield tmp_path

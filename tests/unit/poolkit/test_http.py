@@ -133,7 +133,13 @@ async def test_a_requests_span_is_named_by_its_method_and_the_template_of_its_pa
 
     configure_tracing(
         "tested",
-        SimpleNamespace(mode="test", otlp_endpoint=None, span_directory=tmp_path, trace_samples_per_second_max=9),
+        SimpleNamespace(
+            mode="test",
+            otlp_endpoint=None,
+            zipkin_endpoint=None,
+            span_directory=tmp_path,
+            trace_samples_per_second_max=9,
+        ),
     )
     try:
         scope = {

@@ -35,6 +35,7 @@ class Settings:
 
     mode: str = "test"
     otlp_endpoint: str | None = None
+    zipkin_endpoint: str | None = None
     span_directory: Path | str | None = None
     trace_samples_per_second_max: float = 5.0
 

@@ -61,6 +61,9 @@ class ServiceSettings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="`json` or `console`")
     otlp_endpoint: str | None = Field(default=None, description="where spans go, such as http://collector:4317")
+    zipkin_endpoint: str | None = Field(
+        default=None, description="where spans go as Zipkin JSON, such as http://zipkin:9411/api/v2/spans"
+    )
     span_directory: Path | None = Field(default=None, description="a directory that keeps spans on this machine")
     trace_samples_per_second_max: float = Field(
         default=5.0, ge=0, le=100_000, allow_inf_nan=False, description="how many requests a second are traced, from 0"

@@ -13,6 +13,7 @@ def command(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready, and leave it running.")] = False,
     restart: Annotated[bool, typer.Option(help="Start a part again when it dies.")] = True,
+    zipkin: Annotated[bool, typer.Option("--zipkin", help="Start a Zipkin too: a page to look at traces on.")] = False,
     as_json: Json = False,
 ) -> None:
     """Starts database, broker, the five services and the sandbox, and waits until each is ready.
@@ -29,10 +30,10 @@ def command(
         from poolctl.stack.remote import start_detached
 
         try:
-            display.addresses(asyncio.run(start_detached(layout, restart=restart, say=display.say)))
+            display.addresses(asyncio.run(start_detached(layout, restart=restart, zipkin=zipkin, say=display.say)))
         except asyncio.CancelledError:
             raise typer.Exit(143) from None
     else:
         from poolctl.commands.up_foreground import run_in_foreground
 
-        asyncio.run(run_in_foreground(layout, restart=restart, display=display))
+        asyncio.run(run_in_foreground(layout, restart=restart, zipkin=zipkin, display=display))

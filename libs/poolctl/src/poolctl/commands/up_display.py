@@ -27,6 +27,7 @@ class Display:
             "webhooks in": addresses["webhooks"],
             **{f"{name} gRPC": address for name, address in addresses["services"].items()},
             "kafka": addresses["kafka"],
+            **({"traces": addresses["zipkin"]} if "zipkin" in addresses else {}),
             "data": addresses["dataDir"],
         }
         print("\n".join(f"{name:<20} {value}" for name, value in rows.items()), flush=True)

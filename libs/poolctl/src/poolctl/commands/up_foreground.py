@@ -9,9 +9,9 @@ from poolctl.stack.remote import wait_for_another
 from poolctl.stack.supervisor import STACK, AlreadyRunning, Stack
 
 
-async def run_in_foreground(layout: Layout, *, restart: bool, display: Display) -> None:
+async def run_in_foreground(layout: Layout, *, restart: bool, zipkin: bool, display: Display) -> None:
     """Starts, shows the addresses, and stops when told to by SIGINT, SIGTERM or SIGHUP."""
-    stack = Stack(layout.data_dir, restart=restart, say=display.say)
+    stack = Stack(layout.data_dir, restart=restart, zipkin=zipkin, say=display.say)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

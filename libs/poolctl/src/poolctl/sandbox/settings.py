@@ -29,5 +29,6 @@ class SandboxSettings(BaseSettings):
     rate_jitter_bps: float = Field(default=0.0, ge=0, le=1000, description="how far rates stray, 0 (not) to 1000 bps")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much to log")
     otlp_endpoint: str | None = Field(default=None, description="where spans go")
+    zipkin_endpoint: str | None = Field(default=None, description="where spans go as Zipkin JSON")
     span_directory: Path | None = Field(default=None, description="a directory that keeps spans on this machine")
     trace_samples_per_second_max: float = Field(default=5.0, ge=0, description="how many requests a second are traced")

@@ -15,6 +15,8 @@ def addresses_of(wiring: Wiring, programs: Sequence[Program]) -> dict[str, Any]:
     def address(purpose: str, scheme: str = "") -> str | None:
         return scheme + wiring.address(purpose) if purpose in known else None
 
+    # Only where the stack was asked for one.
+    zipkin = {} if wiring.zipkin is None else {"zipkin": wiring.zipkin}
     return {
         "rest": address("gateway.partner_rest", "http://"),
         "grpc": address("gateway.partner_grpc"),
@@ -24,4 +26,5 @@ def addresses_of(wiring: Wiring, programs: Sequence[Program]) -> dict[str, Any]:
         "adminDatabases": {program.name: admin_url(wiring.postgres, str(program.database)) for program in services},
         "kafka": wiring.kafka.bootstrap,
         "dataDir": str(wiring.layout.data_dir),
+        **zipkin,
     }

@@ -7,7 +7,8 @@ import time
 import uuid
 from pathlib import Path
 
-from poolctl.stack.kafka_program import KafkaProgram, Report
+from poolctl.stack.java_jars import Report
+from poolctl.stack.kafka_program import KafkaProgram
 from poolctl.stack.ports import free_port
 from poolctl.stack.process import Process, stop_orphan
 

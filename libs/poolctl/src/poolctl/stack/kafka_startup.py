@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from poolctl.stack.failure import StackError
+from poolctl.stack.java_jars import Report, alone
 from poolctl.stack.kafka import Kafka
-from poolctl.stack.kafka_program import KafkaProgram, Report, alone, resolve_program
+from poolctl.stack.kafka_program import KafkaProgram, resolve_program
 from poolctl.stack.ports import free_port
 
 _WRITE_SECONDS = 120.0

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from poolctl.sandbox.names import SETTLEMENT_SOURCE
 from poolctl.stack.databases import migrator_url, runtime_url
+from poolctl.stack.java_jars import user_cache_directory
 from poolctl.stack.kafka import Kafka
-from poolctl.stack.kafka_program import user_cache_directory
 from poolctl.stack.layout import Layout
 from poolctl.stack.ports import Ports
 from poolctl.stack.postgres import Postgres
 from poolctl.stack.secrets import DevSecrets
+from poolctl.stack.zipkin import spans_url
 
 MODE = "test"
 # What a person may set for all programs from outside; every other POOLS_* variable is the stack's to give.
@@ -30,6 +31,8 @@ class Wiring:
     secrets: DevSecrets
     postgres: Postgres
     kafka: Kafka
+    zipkin: str | None = None
+    """Where a Zipkin is, if the stack has one."""
 
     def address(self, purpose: str) -> str:
         """`host:port` of a purpose such as `quote.grpc`."""
@@ -184,6 +187,8 @@ def environment_of(program: Program, wiring: Wiring, extra: Mapping[str, str], *
         **{f"POOLS_{port.upper()}_LISTEN": wiring.address(program.purpose(port)) for port in program.ports},
         **program.environment(wiring),
     }
+    if wiring.zipkin is not None:
+        environment["POOLS_ZIPKIN_ENDPOINT"] = spans_url(wiring.zipkin)
     if program.database is not None:
         environment["POOLS_DATABASE_URL"] = runtime_url(wiring.postgres, program.database)
         if migrating:

@@ -25,7 +25,7 @@ _START_SECONDS = 600.0
 _STOP_SECONDS = 90.0
 
 
-async def start_detached(layout: Layout, *, restart: bool, say: Words) -> dict[str, Any]:
+async def start_detached(layout: Layout, *, restart: bool, zipkin: bool, say: Words) -> dict[str, Any]:
     """Starts a supervisor in a session of its own and answers the addresses when all is ready.
 
     It inherits nothing of the caller's: no output, no terminal. If we are told to stop before it is ready, so is it.
@@ -40,7 +40,7 @@ async def start_detached(layout: Layout, *, restart: bool, say: Words) -> dict[s
     command = [sys.executable, "-P", "-m", "poolctl", "up", "--data-dir", str(layout.data_dir)]
     with log.open("ab") as output:
         supervisor = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond
-            [*command, "--restart" if restart else "--no-restart"],
+            [*command, "--restart" if restart else "--no-restart", *(["--zipkin"] if zipkin else [])],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -22,6 +22,7 @@ from poolctl.stack.programs import MODE, PROGRAMS, Program, Wiring
 from poolctl.stack.secrets import DevSecrets, ensure_signing_key
 from poolctl.stack.state import PartRecord, StackState, StatePublisher
 from poolctl.stack.watch import Watch
+from poolctl.stack.zipkin import ZIPKIN, ZipkinPart, url_at
 
 Words = Callable[[str, str], None]
 """Called with a part's name and what is to be said of it."""
@@ -41,7 +42,7 @@ class Stack:
 
     Call it from the main thread: Linux ends the parts with the thread that started them. `environment` is added to
     that of each program, by name; `restart` starts a part again when it dies, which tests that kill want to do
-    themselves.
+    themselves; with `zipkin` a page for traces is one more part.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Stack:
         *,
         programs: Sequence[Program] = PROGRAMS,
         restart: bool = False,
+        zipkin: bool = False,
         environment: Mapping[str, Mapping[str, str]] | None = None,
         say: Words = lambda part, words: None,
     ) -> None:
         self.layout = Layout.at(data_dir)
         self._rows = tuple(programs)
+        self._with_zipkin = zipkin
         self._environment = environment or {}
         self._say_outside = say
         self._lock = StackLock(self.layout.lock_file)
@@ -144,7 +147,8 @@ class Stack:
         layout, ports = self.layout, Ports(self.layout.ports_file)
         # Of every program there is: those a stack goes without are still told to the others.
         purposes = dict.fromkeys(row.purpose(port) for row in (*PROGRAMS, *self._rows) for port in row.ports)
-        for purpose, (old, new) in ports.choose(["postgres", "kafka", "kafka.controller", *purposes]).items():
+        own = ["postgres", "kafka", "kafka.controller", *([ZIPKIN] if self._with_zipkin else [])]
+        for purpose, (old, new) in ports.choose([*own, *purposes]).items():
             self._say(STACK, f"port {old} of {purpose} is taken by somebody else; it is {new} from now on")
         postgres = Postgres(layout.postgres, ports["postgres"], log=layout.log("postgres"))
         kafka = Kafka(
@@ -156,13 +160,17 @@ class Stack:
         )
         secrets = DevSecrets.load_or_create(layout.secrets_file)
         ensure_signing_key(layout.close_signing_key_file)
-        self._wiring = Wiring(layout, ports, secrets, postgres, kafka)
+        zipkin = url_at(ports[ZIPKIN]) if self._with_zipkin else None
+        self._wiring = Wiring(layout, ports, secrets, postgres, kafka, zipkin)
         parts: list[Part] = [DatabasePart(postgres), BrokerPart(kafka, mode=MODE)]
+        if self._with_zipkin:
+            parts.append(ZipkinPart(layout, ports[ZIPKIN], lambda words: self._say(ZIPKIN, words)))
         parts += [ProgramPart(row, self._wiring) for row in self._rows]
         self._parts = {part.name: part for part in parts}
 
     async def _start_all(self) -> None:
-        await _all_or_first_failure(self._start_database_and_migrate(), self._start(self._parts["kafka"]))
+        beside = [self._start(part) for name, part in self._parts.items() if name in ("kafka", ZIPKIN)]
+        await _all_or_first_failure(self._start_database_and_migrate(), *beside)
         for wave in sorted({row.start_wave for row in self._rows}):
             names = [row.name for row in self._rows if row.start_wave == wave]
             await _all_or_first_failure(*(self._start(self._parts[name]) for name in names))

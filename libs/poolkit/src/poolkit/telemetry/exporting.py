@@ -1,4 +1,4 @@
-"""Where recorded spans go: an OpenTelemetry collector, the local span store, or both."""
+"""Where recorded spans go: an OpenTelemetry collector, a Zipkin, the local span store, or several of them."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from poolkit.telemetry.spanstore import SpanStoreExporter
 
 EXPORT_SECONDS_MAX = 2
+# A Zipkin stands beside somebody who looks at it; a collector gets what the SDK gathers in five seconds.
+ZIPKIN_DELAY_MS = 500
 
 
 def open_provider(
-    service: str, mode: str, otlp_endpoint: str | None, span_directory: Path | str | None
+    service: str, mode: str, otlp_endpoint: str | None, zipkin_endpoint: str | None, span_directory: Path | str | None
 ) -> TracerProvider:
     """A provider that records all it is given; the sampling decision was made before it is asked."""
     # Resource() and not Resource.create(): its detectors scan every installed distribution, which costs start-up time.
@@ -37,6 +39,13 @@ def open_provider(
             timeout=EXPORT_SECONDS_MAX,
         )
         provider.add_span_processor(BatchSpanProcessor(exporter))
+    if zipkin_endpoint:
+        from opentelemetry.exporter.zipkin.json import ZipkinExporter
+
+        zipkin = ZipkinExporter(endpoint=zipkin_endpoint, timeout=EXPORT_SECONDS_MAX)
+        # A proxy that this machine uses for the world outside is not for a colleague of ours.
+        zipkin.session.trust_env = False
+        provider.add_span_processor(BatchSpanProcessor(zipkin, schedule_delay_millis=ZIPKIN_DELAY_MS))
     if span_directory:
         # Written as they end, so that a killed process loses only the spans it had open.
         provider.add_span_processor(SimpleSpanProcessor(SpanStoreExporter(Path(span_directory), service)))

@@ -32,6 +32,10 @@ class TracingSettings(Protocol):
         """Where an OpenTelemetry collector listens (gRPC), if anywhere."""
 
     @property
+    def zipkin_endpoint(self) -> str | None:
+        """Where a Zipkin takes spans as JSON, if anywhere."""
+
+    @property
     def span_directory(self) -> Path | str | None:
         """Where the local span store keeps its files, if anywhere."""
 
@@ -49,13 +53,15 @@ _gate = RootGate(0)
 
 
 def configure_tracing(service: str, settings: TracingSettings) -> None:
-    """Starts recording to the collector and the local store that the settings name; with neither, records nothing."""
+    """Starts recording to the collector, Zipkin and local store that the settings name; with none, records nothing."""
     global _tracer, _provider, _gate  # noqa: PLW0603 - one process, one tracer
-    if not settings.otlp_endpoint and not settings.span_directory:
+    if not (settings.otlp_endpoint or settings.zipkin_endpoint or settings.span_directory):
         return
     from poolkit.telemetry.exporting import open_provider
 
-    _provider = open_provider(service, settings.mode, settings.otlp_endpoint, settings.span_directory)
+    _provider = open_provider(
+        service, settings.mode, settings.otlp_endpoint, settings.zipkin_endpoint, settings.span_directory
+    )
     _tracer = _provider.get_tracer("poolkit")
     _gate = RootGate(settings.trace_samples_per_second_max)
 
