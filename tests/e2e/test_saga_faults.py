@@ -1,7 +1,8 @@
 """Answers that are lost, late or doubled between trade and its colleagues: no money or inventory is lost or doubled.
 
 The saga runs in the test on a trade database of its own, against the real quote and ledger processes. What is faulty is
-the way in between: a call takes effect and its answer is lost, or it takes effect long after it was given up.
+the way in between: a call takes effect and its answer is lost, or it takes effect long after it was given up. Each
+fault is met both ways: with the hold asked for once the quote's terms are known, and beside the consumption.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ import pytest
 from poolctl.session import Addresses
 from poolctl.stack import Stack
 from poolkit.database import Database
-from poolkit.errors import DeadlineExceeded, DomainError, IdempotencyInProgress, InsufficientBalance, NotFound
+from poolkit.errors import (
+    DeadlineExceeded,
+    DomainError,
+    IdempotencyInProgress,
+    InsufficientBalance,
+    InvalidRequest,
+    NotFound,
+    QuoteRejected,
+)
 from poolkit.rpc.channels import open_channel
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
@@ -29,12 +38,13 @@ from trade.app.recover import Recovery
 from trade.app.saga import Saga
 from trade.app.transact import Accepted, Answer, TransactQuotes
 from trade.domain.intent import Attempt, TransactRequest
-from trade.domain.trade import Terms
+from trade.domain.trade import Hold, Terms
 from trade.outbound.events import TradeEvents
 from trade.outbound.holds import HoldClient
 from trade.outbound.quotes import QuoteClient
 
 OTHER_POOL = "EUR-USDC"
+HOLD = Hold("EUR", "100.00", "mobile_checkout_123")
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -67,7 +77,7 @@ class Wire:
         await self.quotes.give_back(attempts, seconds)
         await self._hook("after give_back")
 
-    async def place(self, attempts: Sequence[tuple[Attempt, Terms]], seconds: float) -> list[DomainError | None]:
+    async def place(self, attempts: Sequence[tuple[Attempt, Hold]], seconds: float) -> list[DomainError | None]:
         await self._hook("before place")
         answer = await self.holds.place(attempts, seconds)
         await self._hook("after place")
@@ -91,9 +101,15 @@ class Desk:
     transact: TransactQuotes
     recovery: Recovery
     books: Databases
+    expected_hold: Hold | None
 
-    async def accept(self, partner: Partner, quote_id: str, *, key: str = "order-1", pool_id: str = POOL) -> Answer:
-        request = TransactRequest(partner.organization_id, "req_fault", "", key, quote_id, pool_id)
+    async def accept(
+        self, partner: Partner, quote_id: str, *, key: str = "order-1", pool_id: str = POOL, amount: str = "100.00"
+    ) -> Answer:
+        expected = self.expected_hold._replace(amount=amount) if self.expected_hold else None
+        request = TransactRequest(
+            partner.organization_id, "req_fault", "", key, quote_id, pool_id, expected_hold=expected
+        )
         return (await self.transact([request]))[0]
 
     async def state(self, quote_id: str) -> str:
@@ -112,8 +128,16 @@ async def trade_databases(stack: Stack) -> RunningPostgres:
     return RunningPostgres(stack.postgres)
 
 
+@pytest.fixture(params=[None, HOLD], ids=["terms first", "hold expected"])
+def expected_hold(request: pytest.FixtureRequest) -> Hold | None:
+    hold: Hold | None = request.param
+    return hold
+
+
 @pytest.fixture
-async def desk(trade_databases: RunningPostgres, addresses: Addresses, databases: Databases) -> AsyncIterator[Desk]:
+async def desk(
+    trade_databases: RunningPostgres, addresses: Addresses, databases: Databases, expected_hold: Hold | None
+) -> AsyncIterator[Desk]:
     database = Database(await trade_databases.fresh_database("trade"), application_name="faults")
     async with (
         QuoteStubs(open_channel(addresses.services["quote"], "trade")) as quote,
@@ -122,7 +146,7 @@ async def desk(trade_databases: RunningPostgres, addresses: Addresses, databases
         wire = Wire(QuoteClient(quote.quote, "test"), HoldClient(ledger.ledger, "test"))
         saga = Saga(database, relay_elsewhere(database), wire, wire, TradeEvents("test"), drive_seconds_max=1.0)
         recovery = Recovery(database, saga, claim_seconds=0.0)
-        yield Desk(database, wire, TransactQuotes(database, saga, "test"), recovery, databases)
+        yield Desk(database, wire, TransactQuotes(database, saga, "test"), recovery, databases, expected_hold)
     await database.close()
 
 
@@ -249,7 +273,7 @@ async def test_a_give_back_that_arrives_late_does_not_undo_a_later_attempt(
     quote_id = await firm_quote(partner)
     # The first attempt is refused for want of balance, so its quote is given back.
     dear = str((await partner.rest.quote(amount="5000.00", destinationAddress=SETTLES[:-4] + "0005")).json()["quoteId"])
-    assert isinstance(await desk.accept(partner, dear), InsufficientBalance)
+    assert isinstance(await desk.accept(partner, dear, amount="5000.00"), InsufficientBalance)
     (undone,) = desk.wire.given_back
     accepted = await desk.accept(partner, quote_id)
     assert isinstance(accepted, Accepted)
@@ -282,6 +306,84 @@ async def test_recovery_beside_live_drivers_makes_each_order_one_trade(desk: Des
         assert await desk.quote_status(partner, quote_id) == ("consumed" if state == "reserved" else "active")
         reserved += state == "reserved"
     assert await held_by(desk, partner) == 100 * reserved
+
+
+async def test_money_held_for_a_quote_that_is_refused_is_free_again(desk: Desk, partner: Partner) -> None:
+    quote_id = await _rejected_quote(partner)
+    assert isinstance(await desk.accept(partner, quote_id), QuoteRejected)
+    assert await desk.state(quote_id) == "declined"
+    assert await held_by(desk, partner) == Decimal(0)
+
+
+async def test_a_quote_that_is_refused_says_so_before_the_balance_does(desk: Desk, poor: Partner) -> None:
+    quote_id = await _rejected_quote(poor)
+    assert isinstance(await desk.accept(poor, quote_id), QuoteRejected)
+    assert await desk.state(quote_id) == "declined"
+
+
+async def test_a_hold_nobody_knows_of_is_voided_before_its_refused_quote_is_told_of(
+    desk: Desk, partner: Partner
+) -> None:
+    quote_id = await _rejected_quote(partner)
+
+    async def lost_for_good() -> None:
+        desk.wire.hooks["after place"] = lost_for_good
+        raise DeadlineExceeded
+
+    desk.wire.hooks["after place"] = lost_for_good
+    answer = await desk.accept(partner, quote_id)
+    if desk.expected_hold is None:
+        # It was never asked for.
+        assert isinstance(answer, QuoteRejected)
+        return
+    assert isinstance(answer, DeadlineExceeded)
+    assert await desk.state(quote_id) == "declining"
+    assert isinstance(await desk.accept(partner, quote_id), IdempotencyInProgress)
+    assert await desk.recovery.recover() == 1
+    assert await desk.state(quote_id) == "declined"
+    assert await held_by(desk, partner) == Decimal(0)
+
+
+@pytest.mark.parametrize("expected_hold", [HOLD], indirect=True)
+async def test_a_hold_that_arrives_after_recovery_gave_up_takes_nothing(desk: Desk, partner: Partner) -> None:
+    quote_id = await _rejected_quote(partner)
+    late = asyncio.Event()
+
+    async def delayed() -> None:
+        await late.wait()
+
+    desk.wire.hooks["before place"] = delayed
+    live = asyncio.create_task(desk.accept(partner, quote_id))
+    await _until_hooked(desk, "before place")
+    assert await desk.recovery.recover() == 1
+    assert await desk.state(quote_id) == "declined"
+    late.set()
+    assert isinstance(await live, DomainError)
+    assert await held_by(desk, partner) == Decimal(0)
+
+
+@pytest.mark.parametrize("expected_hold", [HOLD], indirect=True)
+@pytest.mark.parametrize(
+    "wrong", [HOLD._replace(amount="99.99"), HOLD._replace(currency="GBP"), HOLD._replace(client_reference="other")]
+)
+async def test_a_hold_that_is_not_the_quotes_reserves_nothing_and_leaves_nothing(
+    desk: Desk, partner: Partner, wrong: Hold
+) -> None:
+    quote_id = await firm_quote(partner)
+    desk.expected_hold = wrong
+    assert isinstance(await desk.accept(partner, quote_id, amount=wrong.amount), InvalidRequest)
+    assert await desk.state(quote_id) == "declined"
+    assert await held_by(desk, partner) == Decimal(0)
+    assert await desk.quote_status(partner, quote_id) == "active"
+    desk.expected_hold = HOLD
+    assert isinstance(await desk.accept(partner, quote_id), Accepted)
+    assert await held_by(desk, partner) == Decimal("100.00")
+
+
+async def _rejected_quote(partner: Partner) -> str:
+    quote_id = await firm_quote(partner)
+    assert (await partner.rest.http.post(f"/v1/pools/quotes/{quote_id}/reject")).status_code == 200
+    return quote_id
 
 
 async def _until_hooked(desk: Desk, name: str) -> None:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from gateway.app.call import Call, is_id
 from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, Settlements, TradePage, Trades
+from gateway.app.recent_quotes import RecentQuotes
 from gateway.app.requests import (
     FundingRequest,
     LedgerRequest,
@@ -40,6 +41,7 @@ class PartnerOperations:
         self._settlements = settlements
         self._ledger = ledger
         self._ibans = ibans
+        self._recent = RecentQuotes()
 
     async def list_pools(self, call: Call, _subject: str, _request: Nothing) -> Sequence[PoolRecord]:
         """The entitled pools, by id. A pure read."""
@@ -85,6 +87,7 @@ class PartnerOperations:
             # A firm quote that was made all the same holds inventory until it expires by itself, like any other.
             return UnpricedQuote(pool_id, terms, unavailable_reason="engine_unavailable")
         call.quote_id = quote.quote_id
+        self._recent.remember(entitlement.organization_id, quote)
         return quote
 
     async def get_quote(self, call: Call, quote_id: str, _request: Nothing) -> QuoteRecord:
@@ -98,7 +101,9 @@ class PartnerOperations:
         Raises NotFound, QuoteRejected (also on a repeat), QuoteConsumed, QuoteExpired.
         """
         call.quote_id = _existing_id(quote_id, "quote")
-        return _noting_quote(call, await self._quotes.reject(call.context, quote_id))
+        quote = await self._quotes.reject(call.context, quote_id)
+        self._recent.forget(quote_id)
+        return _noting_quote(call, quote)
 
     async def transact(self, call: Call, pool_id: str, request: TransactRequest) -> TradeRecord:
         """Accepts a firm quote, once: a repeat by key or by quote answers the first success, marked replayed.
@@ -110,7 +115,15 @@ class PartnerOperations:
         call.quote_id = quote_id
         await self._require_pool(call, pool_id)
         _existing_id(quote_id, "quote")
-        acceptance = Acceptance(call.context, call.idempotency_key, pool_id, quote_id, call.entitlement)
+        entitlement = call.entitlement
+        acceptance = Acceptance(
+            call.context,
+            call.idempotency_key,
+            pool_id,
+            quote_id,
+            entitlement,
+            self._recent.expected_hold(entitlement.organization_id, pool_id, quote_id),
+        )
         trade, call.replayed = await self._trades.transact(acceptance)
         return _noting_trade(call, trade)
 

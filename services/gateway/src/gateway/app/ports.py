@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from gateway.app.recent_quotes import ExpectedHold
 from gateway.domain.entitlement import Entitlement
 from gateway.domain.quote_terms import QuoteTerms
 from gateway.domain.records import CataloguedPool, EntryRecord, QuoteRecord, TradeRecord
@@ -36,6 +37,8 @@ class Acceptance:
     pool_id: str
     quote_id: str
     entitlement: Entitlement
+    expected_hold: ExpectedHold | None
+    """None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

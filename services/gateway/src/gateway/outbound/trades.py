@@ -107,6 +107,9 @@ class TradeClient:
             fill_context(item.context, acceptance.context, self._mode)
             if entitlement.notional_caps:
                 item.notional_caps.extend([from_money(cap) for cap in entitlement.notional_caps])
+            if acceptance.expected_hold is not None:
+                expected = item.expected_hold
+                expected.amount.amount, expected.amount.currency, expected.client_reference = acceptance.expected_hold
         response = await self._stub.TransactQuotes(request, timeout=seconds)
         return [
             refused(result.refusal) if result.HasField("refusal") else (result.trade, result.replayed)

@@ -19,11 +19,11 @@ INSERT INTO request_log (
 SELECT $1, $2 + row.ordinality - 1, row.request_id, row.traceparent, row.edge, row.operation, row.outcome,
        row.http_status, row.organization_id, row.key_id, row.key_label, row.idempotency_key, row.quote_id,
        row.trade_id, row.client_reference, row.replayed, row.duration_us,
-       statement_timestamp() - row.age_us * interval '1 microsecond'
+       timestamptz 'epoch' + row.started_us * interval '1 microsecond'
   FROM ROWS FROM (json_to_recordset($3::json) AS (
            request_id text, traceparent text, edge text, operation text, outcome text, http_status smallint,
            organization_id text, key_id text, key_label text, idempotency_key text, quote_id text, trade_id text,
-           client_reference text, replayed boolean, duration_us integer, age_us bigint
+           client_reference text, replayed boolean, duration_us integer, started_us bigint
        )) WITH ORDINALITY AS row
 ON CONFLICT (writer_id, number) DO NOTHING
 """
@@ -54,15 +54,15 @@ class LoggedCall(Protocol):
 async def insert_calls(database: Database, calls: Sequence[LoggedCall], *, writer_id: int, first_number: int) -> None:
     """Writes the rows; those of the same writer with the same numbers are there already. Raises Unavailable.
 
-    A call's time is the database's when the rows arrive, less how long ago it began: so it stands before what followed
-    from it, however long the writing takes.
+    A call's time is when it began by this host's clock: rows arrive late by as long as writing takes, and would stand
+    behind what followed from the call.
     """
-    now = time.perf_counter()
-    rows = _encode([_row(call, now) for call in calls]).decode()
+    counting_from = time.time() - time.perf_counter()
+    rows = _encode([_row(call, counting_from) for call in calls]).decode()
     await database.execute(_INSERT, writer_id, first_number, rows)
 
 
-def _row(call: LoggedCall, now: float) -> dict[str, object]:
+def _row(call: LoggedCall, counting_from: float) -> dict[str, object]:
     principal = call.principal
     return {
         "request_id": call.request_id,
@@ -80,5 +80,5 @@ def _row(call: LoggedCall, now: float) -> dict[str, object]:
         "client_reference": call.client_reference or None,
         "replayed": call.replayed,
         "duration_us": min(int((call.ended - call.started) * 1e6), _INTEGER_MAX),
-        "age_us": int((now - call.started) * 1e6),
+        "started_us": int((counting_from + call.started) * 1e6),
     }

@@ -12,7 +12,7 @@ from pools.trade.v1 import trade_pb2
 from pools.types.v1 import types_pb2
 from trade.domain.intent import TransactRequest
 from trade.domain.lifecycle import Decision, Outcome, Report
-from trade.domain.trade import Side, Status
+from trade.domain.trade import Hold, Side, Status
 from trade.store.trades import TradeFilter
 
 _SIDES: Final = {types_pb2.SIDE_ON_RAMP: Side.ON_RAMP, types_pb2.SIDE_OFF_RAMP: Side.OFF_RAMP}
@@ -57,7 +57,12 @@ def transact_request(item: trade_pb2.TransactQuotesItem, own: CallContext) -> Tr
         balance_gate_enabled=item.balance_gate_enabled,
         off_ramp_enabled=item.off_ramp_enabled,
         notional_caps={cap.currency: cap.amount for cap in item.notional_caps},
+        expected_hold=_expected_hold(item.expected_hold) if item.HasField("expected_hold") else None,
     )
+
+
+def _expected_hold(said: trade_pb2.ExpectedHold) -> Hold:
+    return Hold(said.amount.currency, said.amount.amount, said.client_reference)
 
 
 def report(item: trade_pb2.ReportSettlementsItem, own: CallContext) -> Report:

@@ -13,7 +13,7 @@ from poolkit.errors import DomainError
 from poolkit.outbox import OutboxEvent
 from trade.domain.intent import Attempt
 from trade.domain.lifecycle import Transition
-from trade.domain.trade import Terms, Trade
+from trade.domain.trade import Hold, Terms, Trade
 
 
 class Quotes(Protocol):
@@ -31,7 +31,7 @@ class Quotes(Protocol):
 class Holds(Protocol):
     """The ledger."""
 
-    async def place(self, attempts: Sequence[tuple[Attempt, Terms]], seconds: float) -> list[DomainError | None]:
+    async def place(self, attempts: Sequence[tuple[Attempt, Hold]], seconds: float) -> list[DomainError | None]:
         """Holds each attempt's fiat; None where the hold is placed, else the stored refusal."""
         ...
 

@@ -81,5 +81,6 @@ class Recovery:
         if declining:
             until = time.monotonic() + DRIVE_SECONDS_MAX
             # How far the driver before came is not known, so both sides are told; neither minds being told twice.
-            await self._saga.undo(declining, until, answers, held=[attempt for attempt, _ in declining])
+            undoing = [attempt for attempt, _ in declining]
+            await self._saga.undo(declining, until, answers, consumed=undoing, held=undoing)
         return answers

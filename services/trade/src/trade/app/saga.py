@@ -1,5 +1,7 @@
 """Owns the saga: consume the quote, hold the money, write the trade, or undo all of it.
 
+Where the caller said what the quote will hold, quote and ledger are asked at the same time; the quote's terms decide.
+
 Every step may be repeated with the same trade id, and a decision is always taken, by compare and swap under the
 attempt's fencing number, before it is acted on. So a driver may die between any two steps, and a second driver may run
 beside it: whoever comes first decides, nothing is done twice, and nothing is undone that was not decided.
@@ -24,6 +26,7 @@ from poolkit.errors import (
     DomainError,
     IdempotencyInProgress,
     InsufficientBalance,
+    InvalidRequest,
     NotFound,
     OffRampNotEnabled,
     QuoteConsumed,
@@ -36,7 +39,7 @@ from trade.app import steps
 from trade.app.drafts import Draft, write_drafts
 from trade.app.ports import Events, Holds, Quotes
 from trade.domain.intent import Attempt, IntentState, reserved_trade
-from trade.domain.trade import Terms, Trade
+from trade.domain.trade import Hold, Terms, Trade
 from trade.store import intents
 
 T = TypeVar("T")
@@ -60,6 +63,10 @@ _FINAL: Final = (
 """Refusals that the callee stored. Anything else says nothing about what happened, so it decides nothing."""
 
 Answers = dict[str, Trade | DomainError]
+_Consumed = tuple[Attempt, Terms]
+_Refused = tuple[Attempt, DomainError]
+_Placed = dict[str, DomainError | None]
+"""What the ledger said to each hold it was asked for, by trade id; None where it is placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class _Decline:
 
     attempt: Attempt
     error: DomainError
+    consumed: bool
     held: bool
 
 
@@ -95,26 +103,30 @@ class Saga:
         """Takes running attempts as far as they go; the trade, the refusal, or `unavailable` where nobody knows yet."""
         until = time.monotonic() + self._drive_seconds_max
         answers: Answers = {}
-        consumed = await self._consume(attempts, until, answers)
+        expected = [(attempt, attempt.request.expected_hold) for attempt in attempts if attempt.request.expected_hold]
+        placing = asyncio.create_task(self._place(expected, until))
+        consumed, refused = await self._consume(attempts, until, answers)
         reach(steps.AFTER_CONSUME)
-        held, declined = await self._hold(consumed, until, answers)
+        held, declined = await self._hold(consumed, placing, until, answers)
         reach(steps.AFTER_HOLD)
         if held:
             declined += await self._reserve(held, answers)
             reach(steps.AFTER_RESERVE)
+        if refused:
+            declined += await self._refuse(refused, await placing, answers)
         if declined:
             await self._decline(declined, until, answers)
         return answers
 
     async def _consume(
         self, attempts: Sequence[Attempt], until: float, answers: Answers
-    ) -> list[tuple[Attempt, Terms]]:
+    ) -> tuple[list[_Consumed], list[_Refused]]:
         results = await _ask(lambda seconds: self._quotes.consume(attempts, seconds), until)
         if isinstance(results, DomainError):
             answers.update((attempt.trade_id, results) for attempt in attempts)
-            return []
-        consumed: list[tuple[Attempt, Terms]] = []
-        refused: list[tuple[Attempt, DomainError]] = []
+            return [], []
+        consumed: list[_Consumed] = []
+        refused: list[_Refused] = []
         for attempt, result in zip(attempts, results, strict=True):
             if isinstance(result, Terms):
                 consumed.append((attempt, result))
@@ -122,39 +134,56 @@ class Saga:
                 refused.append((attempt, result))
             else:
                 answers[attempt.trade_id] = _unknown(result)
-        if refused:
-            # The quote service stored the refusal under the trade id: nothing was taken, so nothing is to undo.
-            await self._finish_declined(refused, IntentState.RUNNING, answers)
-        return consumed
+        return consumed, refused
 
     async def _hold(
-        self, consumed: Sequence[tuple[Attempt, Terms]], until: float, answers: Answers
+        self, consumed: Sequence[_Consumed], placing: asyncio.Task[_Placed], until: float, answers: Answers
     ) -> tuple[list[Draft], list[_Decline]]:
-        wanting = [pair for pair in consumed if pair[1].hold_currency]
-        asking = asyncio.create_task(self._place(wanting, until))
-        for _ in range(_TURNS_TO_LEAVE):
+        wanting = [
+            (attempt, terms.hold) for attempt, terms in consumed if terms.hold and not attempt.request.expected_hold
+        ]
+        later = asyncio.create_task(self._place(wanting, until)) if wanting else placing
+        for _ in range(_TURNS_TO_LEAVE if wanting else 0):
             await asyncio.sleep(0)
         # While the ledger thinks, what its yes will write is made ready.
-        drafts = {attempt.trade_id: self._draft(attempt, terms) for attempt, terms in consumed}
-        results = await asking
-        held = [drafts[attempt.trade_id] for attempt, terms in consumed if not terms.hold_currency]
+        drafts = [self._draft(attempt, terms) for attempt, terms in consumed]
+        placed = {**await placing, **await later}
+        held: list[Draft] = []
         declined: list[_Decline] = []
-        if isinstance(results, DomainError):
-            answers.update((attempt.trade_id, results) for attempt, _ in wanting)
-            return held, declined
-        for (attempt, _), result in zip(wanting, results, strict=True):
-            if result is None:
-                held.append(drafts[attempt.trade_id])
+        for (attempt, terms), draft in zip(consumed, drafts, strict=True):
+            result = placed.get(attempt.trade_id)
+            if attempt.request.expected_hold not in (None, terms.hold):
+                declined.append(_Decline(attempt, _unexpected(), consumed=True, held=True))
+            elif result is None:
+                held.append(draft)
             elif isinstance(result, _FINAL):
-                declined.append(_Decline(attempt, result, held=False))
+                declined.append(_Decline(attempt, result, consumed=True, held=False))
             else:
                 answers[attempt.trade_id] = _unknown(result)
         return held, declined
 
-    async def _place(
-        self, wanting: Sequence[tuple[Attempt, Terms]], until: float
-    ) -> Sequence[DomainError | None] | DomainError:
-        return await _ask(lambda seconds: self._holds.place(wanting, seconds), until) if wanting else ()
+    async def _place(self, wanting: Sequence[tuple[Attempt, Hold]], until: float) -> _Placed:
+        if not wanting:
+            return {}
+        results = await _ask(lambda seconds: self._holds.place(wanting, seconds), until)
+        if isinstance(results, DomainError):
+            return {attempt.trade_id: results for attempt, _ in wanting}
+        return {attempt.trade_id: result for (attempt, _), result in zip(wanting, results, strict=True)}
+
+    async def _refuse(self, refused: Sequence[_Refused], placed: _Placed, answers: Answers) -> list[_Decline]:
+        """Ends the refused attempts that hold nothing; answers those that may hold money, which is to be undone."""
+        declined: list[_Decline] = []
+        ending: list[_Refused] = []
+        for attempt, error in refused:
+            # What the driver before a resumed attempt had asked of the ledger is not known.
+            if attempt.resumed or not isinstance(placed.get(attempt.trade_id, error), _FINAL):
+                declined.append(_Decline(attempt, error, consumed=False, held=True))
+            else:
+                ending.append((attempt, error))
+        if ending:
+            # Quote and ledger stored their refusals under the trade id: nothing was taken, so nothing is to undo.
+            await self._finish_declined(ending, IntentState.RUNNING, answers)
+        return declined
 
     def _draft(self, attempt: Attempt, terms: Terms) -> Draft:
         trade = reserved_trade(attempt, terms)
@@ -169,7 +198,7 @@ class Saga:
             return []
         answers.update((trade.trade_id, trade) for trade in written.trades)
         answers.update((attempt.trade_id, IdempotencyInProgress()) for attempt in written.overtaken)
-        return [_Decline(attempt, error, held=True) for attempt, error in written.refused]
+        return [_Decline(attempt, error, consumed=True, held=True) for attempt, error in written.refused]
 
     async def _decline(self, declines: Sequence[_Decline], until: float, answers: Answers) -> None:
         """Decides to undo, undoes, and tells; where the undoing is not confirmed the intent stays `declining`."""
@@ -191,35 +220,36 @@ class Saga:
             [(decline.attempt, decline.error) for decline in ours],
             until,
             answers,
+            consumed=[decline.attempt for decline in ours if decline.consumed],
             held=[decline.attempt for decline in ours if decline.held],
         )
 
     async def undo(
         self,
-        declining: Sequence[tuple[Attempt, DomainError]],
+        declining: Sequence[_Refused],
         until: float,
         answers: Answers,
         *,
+        consumed: Sequence[Attempt],
         held: Sequence[Attempt],
     ) -> None:
         """Gives back what declining attempts hold and ends them; unconfirmed ones answer `unavailable`."""
         if not declining:
             return
-        attempts = [attempt for attempt, _ in declining]
-        outcome = await _ask(lambda seconds: self._quotes.give_back(attempts, seconds), until)
+        outcome: DomainError | None = None
+        if consumed:
+            outcome = await _ask(lambda seconds: self._quotes.give_back(consumed, seconds), until)
         reach(steps.AFTER_GIVE_BACK)
         if not isinstance(outcome, DomainError) and held:
             outcome = await _ask(lambda seconds: self._holds.void(held, seconds), until)
         reach(steps.AFTER_VOID)
         if isinstance(outcome, DomainError):
-            answers.update((attempt.trade_id, outcome) for attempt in attempts)
+            answers.update((attempt.trade_id, outcome) for attempt, _ in declining)
             return
         await self._finish_declined(declining, IntentState.DECLINING, answers)
         reach(steps.AFTER_DECLINED)
 
-    async def _finish_declined(
-        self, refused: Sequence[tuple[Attempt, DomainError]], was: IntentState, answers: Answers
-    ) -> None:
+    async def _finish_declined(self, refused: Sequence[_Refused], was: IntentState, answers: Answers) -> None:
         try:
             finished = await intents.mark_declined(
                 self._database, [attempt for attempt, _ in refused], [error.code for _, error in refused], was=was
@@ -249,3 +279,9 @@ async def _ask(call: Callable[[float], Awaitable[T]], until: float) -> T | Domai
 
 def _unknown(error: DomainError) -> DomainError:
     return error if isinstance(error, (Unavailable, DeadlineExceeded)) else Unavailable()
+
+
+def _unexpected() -> InvalidRequest:
+    return InvalidRequest(
+        "the quote holds something else; leave it out, or send the quote's own.", field="expected_hold"
+    )

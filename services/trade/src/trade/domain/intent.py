@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from poolkit.errors import DomainError, IdempotencyConflict, IdempotencyInProgress
-from trade.domain.trade import Status, Terms, Trade
+from trade.domain.trade import Hold, Status, Terms, Trade
 
 
 class IntentState(StrEnum):
@@ -36,6 +36,8 @@ class TransactRequest:
     off_ramp_enabled: bool = False
     notional_caps: Mapping[str, str] = field(default_factory=dict)
     """Rolling 24 h caps by fiat currency, decimal strings."""
+    expected_hold: Hold | None = None
+    """What the caller says the quote will hold; only the quote's terms decide. Not stored."""
 
     @property
     def fingerprint(self) -> tuple[str, str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -22,6 +23,14 @@ class Side(StrEnum):
 
     ON_RAMP = "on_ramp"
     OFF_RAMP = "off_ramp"
+
+
+class Hold(NamedTuple):
+    """What a trade takes of its partner's balance before it is reserved."""
+
+    currency: str
+    amount: str
+    client_reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,11 @@ class Terms:
     client_reference: str
 
     @property
-    def hold_currency(self) -> str | None:
-        """The currency of the partner's hold; None for an off-ramp, where the partner's crypto is not held here."""
-        return self.fiat_currency if self.side is Side.ON_RAMP else None
+    def hold(self) -> Hold | None:
+        """The partner's hold; None for an off-ramp, where the partner's crypto is not held here."""
+        if self.side is not Side.ON_RAMP:
+            return None
+        return Hold(self.fiat_currency, self.fiat_amount, self.client_reference)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from poolkit.rpc.convert import error_from_refusal
 from pools.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from pools.types.v1 import types_pb2
 from trade.domain.intent import Attempt
-from trade.domain.trade import Terms
+from trade.domain.trade import Hold
 from trade.outbound.quotes import context_of
 
 
@@ -20,7 +20,7 @@ class HoldClient:
         self._stub = stub
         self._mode = mode
 
-    async def place(self, attempts: Sequence[tuple[Attempt, Terms]], seconds: float) -> list[DomainError | None]:
+    async def place(self, attempts: Sequence[tuple[Attempt, Hold]], seconds: float) -> list[DomainError | None]:
         """Holds the fiat that each attempt will cost."""
         request = ledger_pb2.PlaceHoldsRequest(
             items=[
@@ -28,11 +28,11 @@ class HoldClient:
                     context=context_of(attempt, self._mode),
                     trade_id=attempt.trade_id,
                     quote_id=attempt.request.quote_id,
-                    amount=types_pb2.Money(amount=terms.fiat_amount, currency=terms.fiat_currency),
+                    amount=types_pb2.Money(amount=hold.amount, currency=hold.currency),
                     balance_gate_enabled=attempt.request.balance_gate_enabled,
-                    client_reference=terms.client_reference,
+                    client_reference=hold.client_reference,
                 )
-                for attempt, terms in attempts
+                for attempt, hold in attempts
             ]
         )
         response = await self._stub.PlaceHolds(request, timeout=seconds)
