@@ -5,7 +5,7 @@ from typing import Final
 from poolkit.crashpoints import declare
 
 AFTER_INTENT: Final = declare("trade.after_intent", "an intent, nothing consumed")
-AFTER_CONSUME: Final = declare("trade.after_consume", "a consumed quote, no hold")
+AFTER_CONSUME: Final = declare("trade.after_consume", "a consumed quote, no hold or one nobody knows of yet")
 AFTER_HOLD: Final = declare("trade.after_hold", "a consumed quote and a hold, no trade")
 AFTER_RESERVE: Final = declare("trade.after_reserve", "a reserved trade nobody was told of")
 AFTER_DECLINING: Final = declare("trade.after_declining", "the decision to undo, nothing undone")
