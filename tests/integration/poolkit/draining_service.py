@@ -12,7 +12,7 @@ from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 
 
 class Quotes(quote_pb2_grpc.QuoteServiceServicer):
-    """`GetQuotes` answers at once; `ListPools` answers only when the service has begun to drain."""
+    """All answer at once but `ListPools`, which answers only when the service has begun to drain."""
 
     def __init__(self) -> None:
         self.draining = asyncio.Event()
@@ -22,6 +22,10 @@ class Quotes(quote_pb2_grpc.QuoteServiceServicer):
         self.begun += 1
         await asyncio.sleep(0)
         return quote_pb2.GetQuotesResponse()
+
+    async def CreateQuotes(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name in the proto
+        self.begun += 1
+        return quote_pb2.CreateQuotesResponse()
 
     async def ListPools(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name in the proto
         self.begun += 1

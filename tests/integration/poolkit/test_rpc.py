@@ -151,7 +151,7 @@ async def test_an_unknown_method_is_unimplemented() -> None:
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_health_tells_readiness_by_service_and_liveness_apart() -> None:
+async def test_health_tells_readiness_liveness_and_whether_calls_are_taken_apart() -> None:
     async with serving(answer) as (_, _, server), grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as raw:
         health = health_pb2_grpc.HealthStub(raw)
 
@@ -159,9 +159,12 @@ async def test_health_tells_readiness_by_service_and_liveness_apart() -> None:
             return (await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)).status
 
         serving_state, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-        assert [await state(name) for name in ("", SERVICE, "liveness")] == [not_serving, not_serving, serving_state]
+        names = ("", SERVICE, "liveness")
+        assert [await state(name) for name in names] == [not_serving, serving_state, serving_state]
         await server.health.set_serving(True)
-        assert [await state(name) for name in ("", SERVICE, "liveness")] == [serving_state] * 3
+        assert [await state(name) for name in names] == [serving_state] * 3
+        await server.health.leave()
+        assert [await state(name) for name in names] == [not_serving, not_serving, serving_state]
 
 
 async def test_reflection_lists_the_services() -> None:

@@ -20,6 +20,7 @@ import pools_contracts.quote
 from poolctl.stack.ports import free_port
 from pools.quote.v1 import quote_pb2
 from tests.integration.databases import RunningPostgres
+from tests.waiting import eventually
 
 PROGRAM = Path(__file__).with_name("draining_service.py")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -158,6 +159,40 @@ async def stop_under_load(service: Service) -> None:
     assert answered > 0
     assert requested > 0
     assert counted["ended"] == ["loop", "drain with 0 calls in flight", "close"]
+
+
+async def test_callers_leave_a_replica_before_it_stops_whatever_they_call(
+    service: Service, postgres: RunningPostgres
+) -> None:
+    """By round robin without a failure, also of calls that may not be repeated; a load balancer is told as well."""
+    async with serving(postgres) as leaving, aiohttp.ClientSession() as session:
+        answered = 0
+        gone = asyncio.Event()
+
+        async def call() -> None:
+            nonlocal answered
+            while not gone.is_set():
+                await client.quote.CreateQuotes(quote_pb2.CreateQuotesRequest())
+                answered += 1
+
+        async def ready() -> int:
+            async with session.get(f"http://{leaving.http}/ready") as response:
+                return response.status
+
+        async def says_that_it_leaves() -> bool:
+            return await ready() == 503
+
+        async with pools_contracts.quote.connect(f"ipv4:{leaving.rpc},{service.rpc}") as client:
+            callers = [asyncio.create_task(call()) for _ in range(8)]
+            await eventually(lambda: answered >= 100, "calls are answered")
+            assert await ready() == 200
+            leaving.process.send_signal(signal.SIGTERM)
+            await eventually(says_that_it_leaves, "it says that it leaves", every_seconds=0.005)
+            status, [counted], log = await leaving.ended()
+            gone.set()
+            await asyncio.gather(*callers)
+    assert status == 0, log
+    assert 0 < counted["rpc"] < answered
 
 
 async def test_health_tells_that_it_lives_while_the_database_is_out_of_reach() -> None:

@@ -11,7 +11,6 @@ from pools_contracts.policies import deadline_seconds, service_config
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
 CHANNEL_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
-    ("grpc.service_config", service_config()),
     ("grpc.enable_retries", 1),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -28,6 +27,9 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int | str]]] = (
     # A channel of one's own: gRPC shares connections between channels of a process, and with them the memory of an
     # address that refused a moment ago, so that a new channel would fail at once although the service is back.
     ("grpc.use_local_subchannel_pool", 1),
+    # Names are looked up anew whenever a connection ends, which a rolling restart makes happen every few seconds; gRPC
+    # itself would wait 30 s since it last looked, and by then every replica it knows may be gone.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # Colleagues are reached directly, whatever proxy the environment names for the world outside.
     ("grpc.enable_http_proxy", 0),
 )
@@ -93,11 +95,12 @@ def open_raw_channel(
     address: str,
     *,
     caller: str = "",
+    service: str = "",
     credentials: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> grpc.aio.Channel:
     """gRPC's own channel with these options, for those who set deadlines themselves. Later `options` win."""
-    merged: dict[str, int | str] = dict(CHANNEL_OPTIONS)
+    merged: dict[str, int | str] = {"grpc.service_config": service_config(service), **dict(CHANNEL_OPTIONS)}
     if caller:
         merged["grpc.primary_user_agent"] = caller
     merged.update(options)
@@ -106,9 +109,12 @@ def open_raw_channel(
     return grpc.aio.secure_channel(address, credentials, options=list(merged.items()))
 
 
-def open_channel(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> Channel:
+def open_channel(
+    address: str, *, caller: str = "", service: str = "", credentials: grpc.ChannelCredentials | None = None
+) -> Channel:
     """A channel to `host:port` (every address the name resolves to), plaintext unless there are credentials.
 
-    `caller` leads the user agent, so that the callee's operators can tell who calls.
+    `caller` leads the user agent, so that the callee's operators can tell who calls. `service` is the full name of a
+    service there: calls go only to replicas that say they take its calls.
     """
-    return Channel(open_raw_channel(address, caller=caller, credentials=credentials))
+    return Channel(open_raw_channel(address, caller=caller, service=service, credentials=credentials))

@@ -1,13 +1,16 @@
 """What the clients of all services share: the channel they own, and its end."""
 
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import grpc
 
 
 class Client:
     """Stubs over one channel; close it, or use it as an async context manager."""
+
+    service: ClassVar[str]
+    """The full name by which replicas tell whether they take calls."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel

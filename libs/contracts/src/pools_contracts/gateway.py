@@ -11,6 +11,8 @@ from pools_contracts.client import Client
 class GatewayClient(Client):
     """Typed stubs of the gateway service over one channel, of one's own or from `connect`."""
 
+    service = "pools.gateway.v1.PartnerService"
+
     def __init__(self, channel: grpc.aio.Channel) -> None:
         super().__init__(channel)
         self.partner = partner_pb2_grpc.PartnerServiceStub(channel)
@@ -22,4 +24,5 @@ class GatewayClient(Client):
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> GatewayClient:
     """A client of the gateway service at `host:port`, with the deadlines and retries of `policies`."""
-    return GatewayClient(open_channel(address, caller=caller, credentials=credentials))
+    channel = open_channel(address, caller=caller, service=GatewayClient.service, credentials=credentials)
+    return GatewayClient(channel)

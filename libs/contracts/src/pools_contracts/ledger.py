@@ -17,6 +17,8 @@ from pools_contracts.client import Client
 class LedgerClient(Client):
     """Typed stubs of the ledger service over one channel, of one's own or from `connect`."""
 
+    service = "pools.ledger.v1.LedgerService"
+
     def __init__(self, channel: grpc.aio.Channel) -> None:
         super().__init__(channel)
         self.ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
@@ -30,4 +32,5 @@ class LedgerClient(Client):
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> LedgerClient:
     """A client of the ledger service at `host:port`, with the deadlines and retries of `policies`."""
-    return LedgerClient(open_channel(address, caller=caller, credentials=credentials))
+    channel = open_channel(address, caller=caller, service=LedgerClient.service, credentials=credentials)
+    return LedgerClient(channel)

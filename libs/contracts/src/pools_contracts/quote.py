@@ -11,6 +11,8 @@ from pools_contracts.client import Client
 class QuoteClient(Client):
     """Typed stubs of the quote service over one channel, of one's own or from `connect`."""
 
+    service = "pools.quote.v1.QuoteService"
+
     def __init__(self, channel: grpc.aio.Channel) -> None:
         super().__init__(channel)
         self.quote = quote_pb2_grpc.QuoteServiceStub(channel)
@@ -22,4 +24,5 @@ class QuoteClient(Client):
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> QuoteClient:
     """A client of the quote service at `host:port`, with the deadlines and retries of `policies`."""
-    return QuoteClient(open_channel(address, caller=caller, credentials=credentials))
+    channel = open_channel(address, caller=caller, service=QuoteClient.service, credentials=credentials)
+    return QuoteClient(channel)

@@ -17,6 +17,8 @@ from pools_contracts.client import Client
 class TradeClient(Client):
     """Typed stubs of the trade service over one channel, of one's own or from `connect`."""
 
+    service = "pools.trade.v1.TradeService"
+
     def __init__(self, channel: grpc.aio.Channel) -> None:
         super().__init__(channel)
         self.trade = trade_pb2_grpc.TradeServiceStub(channel)
@@ -30,4 +32,5 @@ class TradeClient(Client):
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> TradeClient:
     """A client of the trade service at `host:port`, with the deadlines and retries of `policies`."""
-    return TradeClient(open_channel(address, caller=caller, credentials=credentials))
+    channel = open_channel(address, caller=caller, service=TradeClient.service, credentials=credentials)
+    return TradeClient(channel)

@@ -16,6 +16,8 @@ from pools_contracts.client import Client
 class WebhookIngestClient(Client):
     """Typed stubs of the webhook-ingest service over one channel, of one's own or from `connect`."""
 
+    service = "pools.webhook_ingest.v1.WebhookAdminService"
+
     def __init__(self, channel: grpc.aio.Channel) -> None:
         super().__init__(channel)
         self.admin = webhook_ingest_pb2_grpc.WebhookAdminServiceStub(channel)
@@ -30,4 +32,6 @@ def connect(
     address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None
 ) -> WebhookIngestClient:
     """A client of the webhook-ingest service at `host:port`, with the deadlines and retries of `policies`."""
-    return WebhookIngestClient(open_channel(address, caller=caller, credentials=credentials))
+    return WebhookIngestClient(
+        open_channel(address, caller=caller, service=WebhookIngestClient.service, credentials=credentials)
+    )

@@ -67,7 +67,7 @@ class Readiness:
     async def drain(self) -> None:
         """Not ready any more, for good."""
         self._draining = True
-        await self._health.set_serving(False)
+        await self._health.leave()
 
 
 async def _answer(check: Check) -> bool:

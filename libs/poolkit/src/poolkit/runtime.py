@@ -121,7 +121,14 @@ class Runtime(Generic[SettingsType]):
         from poolkit.http.errors import send_error
         from poolkit.http.server import HttpServer
 
-        server = HttpServer(app, listen, name=name, deadline_seconds=deadline_seconds, refuse=refuse or send_error)
+        server = HttpServer(
+            app,
+            listen,
+            name=name,
+            deadline_seconds=deadline_seconds,
+            refuse=refuse or send_error,
+            is_ready=lambda: self.health.serving,
+        )
         self._http_servers.append(server)
         return server
 
@@ -149,10 +156,13 @@ class Runtime(Generic[SettingsType]):
             self.readiness("broker", self._producer.is_ready)
         return self._producer
 
-    def channel(self, address: str) -> Channel:
-        """A channel to the colleague at `host:port`, one for each address, closed with the service."""
+    def channel(self, address: str, service: str) -> Channel:
+        """A channel to the colleague at `host:port`, one for each address, closed with the service.
+
+        `service` is the full name of what is called there; replicas that no longer take its calls get none.
+        """
         if address not in self._channels:
-            self._channels[address] = open_channel(address, self.service)
+            self._channels[address] = open_channel(address, self.service, service=service)
         return self._channels[address]
 
     def readiness(self, name: str, check: Check) -> None:

@@ -60,10 +60,12 @@ class Colleagues:
     def __init__(self, runtime: Runtime[GatewaySettings]) -> None:
         settings, mode = runtime.settings, runtime.mode
         waiting_max = settings.waiting_calls_max
-        quote = QuoteStubs(runtime.channel(settings.quote_address))
-        trade = TradeStubs(runtime.channel(settings.trade_address))
-        ledger = LedgerStubs(runtime.channel(settings.ledger_address))
-        webhook_ingest = WebhookIngestStubs(runtime.channel(settings.webhook_ingest_address))
+        quote = QuoteStubs(runtime.channel(settings.quote_address, QuoteStubs.service))
+        trade = TradeStubs(runtime.channel(settings.trade_address, TradeStubs.service))
+        ledger = LedgerStubs(runtime.channel(settings.ledger_address, LedgerStubs.service))
+        webhook_ingest = WebhookIngestStubs(
+            runtime.channel(settings.webhook_ingest_address, WebhookIngestStubs.service)
+        )
         self.quotes = QuoteClient(quote.quote, mode, waiting_max=waiting_max)
         self.trades = TradeClient(trade.trade, mode, waiting_max=waiting_max)
         self.settlements = SettlementsClient(webhook_ingest.settlement_status, waiting_max=waiting_max)

@@ -16,6 +16,9 @@ from poolkit.leases import Lease
 from poolkit.runtime import Runtime
 from poolkit.settings import PREFIX
 from pools.ledger.v1 import close_pb2_grpc
+from pools_contracts.quote import QuoteClient
+from pools_contracts.trade import TradeClient
+from pools_contracts.webhook_ingest import WebhookIngestClient
 
 # A statement may read a whole date, and a transaction stay open for as long as owners take to tell of it.
 _STATEMENT_MS_MAX: Final = 300_000
@@ -79,8 +82,8 @@ def _owners(runtime: Runtime[LedgerSettings]) -> OwnersClient | None:
     if trade is None or webhook_ingest is None or quote is None:
         return None
     return OwnersClient(
-        trade=runtime.channel(trade),
-        webhook_ingest=runtime.channel(webhook_ingest),
-        quote=runtime.channel(quote),
+        trade=runtime.channel(trade, TradeClient.service),
+        webhook_ingest=runtime.channel(webhook_ingest, WebhookIngestClient.service),
+        quote=runtime.channel(quote, QuoteClient.service),
         mode=runtime.mode,
     )

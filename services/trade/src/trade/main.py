@@ -47,8 +47,8 @@ LEASE_SECONDS = 2.0
 async def build(runtime: Runtime[TradeSettings]) -> None:
     """Hangs the service on the runtime."""
     settings, database, mode = runtime.settings, runtime.database, runtime.mode
-    quotes = QuoteStubs(runtime.channel(settings.quote_address))
-    ledger = LedgerClient(runtime.channel(settings.ledger_address))
+    quotes = QuoteStubs(runtime.channel(settings.quote_address, QuoteStubs.service))
+    ledger = LedgerClient(runtime.channel(settings.ledger_address, LedgerClient.service))
     events = TradeEvents(mode)
     relay = Relay(database, runtime.producer, Lease(database, "relay", LEASE_SECONDS), mode)
     saga = Saga(database, relay, QuoteClient(quotes.quote, mode), HoldClient(ledger.ledger, mode), events)

@@ -60,7 +60,7 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     cipher = Cipher(settings.encryption_key.get_secret_value())
     directory = SourceDirectory(database, cipher)
     await directory.listen()
-    trade = TradeClient(runtime.channel(settings.trade_address)).trade
+    trade = TradeClient(runtime.channel(settings.trade_address, TradeClient.service)).trade
     lanes = build_lanes(runtime, trade)
     intake = Intake(database, directory, read_event, ReceiveWebhooks(database, lanes, settings.claim_seconds))
 
@@ -119,7 +119,7 @@ def build_polls(
 
 def funding_references(runtime: Runtime[WebhookIngestSettings]) -> FundingReferencesClient:
     """The way to the ledger."""
-    ledger = LedgerClient(runtime.channel(runtime.settings.ledger_address))
+    ledger = LedgerClient(runtime.channel(runtime.settings.ledger_address, LedgerClient.service))
     return FundingReferencesClient(ledger.ledger, ledger.funding_references)
 
 

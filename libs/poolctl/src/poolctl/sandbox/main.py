@@ -20,7 +20,7 @@ from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_RESERVED, Message, Producer
 from poolkit.logs import configure_logging
 from poolkit.readiness import Readiness
-from poolkit.rpc.channels import open_channel
+from poolkit.rpc.channels import Channel, open_channel
 from poolkit.rpc.health import Health
 from poolkit.rpc.server import RpcServer
 from poolkit.settings import load
@@ -85,15 +85,19 @@ async def _ports(
         await health_server.stop(0)
 
 
+def _channel(address: str, service: str) -> Channel:
+    return open_channel(address, "sandbox", service=service)
+
+
 async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
     """Starts everything, waits to be told, stops everything."""
     poster = Poster(SETTLEMENT_SOURCE, settings.settlement_source_secret.get_secret_value())
     async with contextlib.AsyncExitStack() as stack:
-        quote = await stack.enter_async_context(QuoteClient(open_channel(settings.quote_address, "sandbox")))
+        quote = await stack.enter_async_context(QuoteClient(_channel(settings.quote_address, QuoteClient.service)))
         http = await stack.enter_async_context(open_session(IN_FLIGHT_MAX))
         depot = None
         if settings.trade_address is not None:
-            trade = await stack.enter_async_context(TradeClient(open_channel(settings.trade_address, "sandbox")))
+            trade = await stack.enter_async_context(TradeClient(_channel(settings.trade_address, TradeClient.service)))
             depot = Depot(quote, trade)
         provider = SettlementProvider(WebhookSender(http, settings.webhooks_url, poster))
         consumer = EventConsumer(

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 import uvicorn
@@ -29,6 +29,7 @@ class HttpServer:
     """Serves an ASGI application on `host:port`. Requests are given `deadline_seconds` to pass on to colleagues.
 
     Requests with too large a head are answered by `refuse`, clients that take too long for its `patience` cut off.
+    `GET /ready` tells load balancers what `is_ready` says.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class HttpServer:
         deadline_seconds: float = 2.0,
         refuse: Refuse = send_error,
         patience: Patience = BoundedProtocol.patience,
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
         self.listen = listen
         self.port = 0
-        self._surroundings = Surroundings(app, deadline_seconds=deadline_seconds, refuse=refuse)
+        self._surroundings = Surroundings(app, deadline_seconds=deadline_seconds, is_ready=is_ready, refuse=refuse)
         self._patience = patience
         self._watch: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None

@@ -1,6 +1,7 @@
 """What surrounds every HTTP request served: its ids, deadline and trace on the way in, its metrics on the way out."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from poolkit.context import current_request_id
@@ -17,6 +18,8 @@ HEADERS_MAX: Final = 100
 HEADER_BYTES_MAX: Final = 32 * 1024
 PATH_BYTES_MAX: Final = 1024
 QUERY_BYTES_MAX: Final = 4096
+READY_PATH: Final = b"/ready"
+"""What a load balancer asks: 200 while this replica is ready for work, 503 while it is not or is about to stop."""
 
 
 class Surroundings:
@@ -26,15 +29,29 @@ class Surroundings:
     `draining` makes every answer the last one on its connection, so that clients move on before the port closes.
     """
 
-    def __init__(self, app: App, *, deadline_seconds: float, refuse: Refuse = send_error) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        deadline_seconds: float,
+        is_ready: Callable[[], bool] = lambda: True,
+        refuse: Refuse = send_error,
+    ) -> None:
         self._app = app
         self._refuse = refuse
+        self._is_ready = is_ready
         self._deadline_seconds = deadline_seconds
         self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if scope["raw_path"] == READY_PATH:
+            await self._tell_ready(send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         given_request_id = traceparent = ""
         header_bytes = 0
@@ -74,6 +91,12 @@ class Surroundings:
                 _describe(span, scope, status)
         finally:
             HTTP_SERVER_DURATION.labels(_operation(scope), str(status)).observe(time.perf_counter() - started)
+
+    async def _tell_ready(self, send: Send) -> None:
+        status = 200 if self._is_ready() and not self.draining else 503
+        headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _operation(scope: Scope) -> str:

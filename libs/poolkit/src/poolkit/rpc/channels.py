@@ -25,15 +25,19 @@ def open_channel(
     address: str,
     caller: str,
     *,
+    service: str = "",
     credentials: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> "Channel":
     """A channel from the service `caller` to the colleague at `host:port`; give it to any stub or `…Client`.
 
     Its calls raise `DomainError`: the callee's reason where it gave one, `Unavailable` where it is out of reach,
-    `DeadlineExceeded` where time ran out. Both of these leave the outcome unknown.
+    `DeadlineExceeded` where time ran out. Both of these leave the outcome unknown. `service` is the full name of a
+    service there (a client's `service`): calls go only to replicas that say they take its calls.
     """
-    raw = pools_contracts.channel.open_raw_channel(address, caller=caller, credentials=credentials, options=options)
+    raw = pools_contracts.channel.open_raw_channel(
+        address, caller=caller, service=service, credentials=credentials, options=options
+    )
     return Channel(raw)
 
 
