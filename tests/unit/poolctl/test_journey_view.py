@@ -18,15 +18,24 @@ def shown(identifier: str, answer: admin_pb2.FindJourneyResponse) -> str:
     return str(told.getvalue())
 
 
-def test_a_journey_says_what_is_awaited_since_when_and_until_when_and_who_did_not_answer() -> None:
+def test_a_journey_says_what_is_awaited_who_did_not_answer_where_events_came_from_and_all_its_ids() -> None:
     answer = admin_pb2.FindJourneyResponse(missing_services=["ledger"], truncated_services=["gateway"])
     record = answer.records.add(service="trade", kind="transition", record_id="pt_1/0", summary="trade reserved")
     record.record_time.FromJsonString("2026-11-22T10:00:00Z")
+    record.ids.update(trade="pt_1", request="req_1", event="e1")
+    taken = answer.records.add(service="quote", kind="event", record_id="e1", summary="inventory follows")
+    taken.record_time.FromJsonString("2026-11-22T10:00:01Z")
+    taken.ids.update(event="e1", request="req_1", idempotency_key="order 17")
+    taken.facts.update(topic="pools.trade.terminal.v1", partition="3", offset="17")
+    answer.trace_ids.append("t1")
     awaited = answer.awaited.add(what="attempt 3 to deliver the webhook", service="gateway", record_id="whd_1")
     awaited.since_time.FromJsonString("2026-11-22T10:00:00Z")
     awaited.due_time.FromJsonString("2026-11-22T10:00:10Z")
     text = shown("pt_1", answer)
     assert "trade reserved" in text
+    assert "inventory follows (pools.trade.terminal.v1 partition 3 offset 17)" in text
+    listed = [line.split() for line in text.splitlines()]
+    assert [["requests", "req_1"], ["keys", "order", "17"], ["events", "e1"], ["traces", "t1"]] == listed[-4:]
     assert "awaits  attempt 3 to deliver the webhook, since 2026-11-22T10:00:00Z, due 2026-11-22T10:00:10Z" in text
     assert "ledger did not answer" in text
     assert "gateway has more of it" in text

@@ -1,12 +1,25 @@
-"""Owns how a journey is shown: its product record, one line for each thing that happened, and what is still awaited."""
+"""Owns how a journey is shown: its product record, a line for each thing that happened, what is awaited, and its ids."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from poolctl.screen import colour_of, seconds_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+_IDS: Final = {
+    "requests": ("request", "report_request", "resolution_request", "allocation_request"),
+    "keys": ("idempotency_key",),
+    "provider events": ("provider_event",),
+    "webhooks": ("webhook",),
+    "events": ("event",),
+    "deliveries": ("delivery",),
+    "holds": ("hold",),
+    "postings": ("ledger_transaction",),
+}
+"""Under which word ids are listed, beside those of the product record."""
 
 
 def journey_view(document: dict[str, Any]) -> "RenderableType":
@@ -28,8 +41,8 @@ def journey_view(document: dict[str, Any]) -> "RenderableType":
     if document["missingServices"]:
         names = ", ".join(document["missingServices"])
         parts.append(Text(f"Not complete: {names} did not answer.", style="red"))
-    if document["traceIds"]:
-        parts.append(Text(f"traces  {' '.join(document['traceIds'])}", style="dim", overflow="fold"))
+    if document["records"]:
+        parts += [Text(), _ids_view(document)]
     return Group(*parts)
 
 
@@ -41,7 +54,7 @@ def _list_view(document: dict[str, Any]) -> "RenderableType":
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("made", "id", "status", "amount", "key", "organization"):
-        grid.add_column(name, no_wrap=name in {"made", "id"})
+        grid.add_column(name, no_wrap=name in {"made", "id"}, overflow="fold")
     for one in document["journeys"]:
         record = one["record"]
         grid.add_row(
@@ -94,8 +107,32 @@ def _happenings(records: list[dict[str, Any]]) -> "RenderableType":
             Text(_passed(first, moment), style="dim"),
             Text(record["service"], style=colour_of(record["service"])),
             Text(record["kind"].replace("_", " ")),
-            Text(record["summary"]),
+            Text(record["summary"] + _place(record["facts"])),
         )
+    return grid
+
+
+def _place(facts: dict[str, str]) -> str:
+    """Where in Kafka an event was taken from."""
+    if "offset" not in facts:
+        return ""
+    return f" ({facts['topic']} partition {facts['partition']} offset {facts['offset']})"
+
+
+def _ids_view(document: dict[str, Any]) -> "RenderableType":
+    """Each id that the journey can be searched by too, once, and the traces to open."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    ids = [record["ids"] for record in document["records"]]
+    listed = {word: dict.fromkeys(one[name] for one in ids for name in names if name in one)
+              for word, names in _IDS.items()}  # fmt: skip
+    for word, found in (*listed.items(), ("traces", document["traceIds"])):
+        if found:
+            grid.add_row(Text(word, style="dim"), Text(" ".join(found)))
     return grid
 
 
