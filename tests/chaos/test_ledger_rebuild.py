@@ -1,4 +1,4 @@
-"""After all that the tests before it killed: the books verify, and the stored events make them again to the last byte."""
+"""After all that the tests before it killed: the books verify, and the stored events make them again to the byte."""
 
 from __future__ import annotations
 

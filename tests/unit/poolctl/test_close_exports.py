@@ -133,5 +133,33 @@ async def test_the_page_shows_figures_changes_and_exceptions_and_needs_no_networ
     page = Page(target.getvalue())
     assert "script" not in page.tags
     assert page.tags.count("section") == 2
-    for words in ("revision 2", "The books balance.", "-100.00 EUR", f"One more: {HOSTILE}", "Ask the provider."):
+    for words in (
+        "test mode, revision 2", "The books balance.", "-100.00 EUR", f"One more: {HOSTILE}", "Ask the provider.",
+        "2 amount mismatch", "all accounts",
+    ):  # fmt: skip
         assert words in page.words
+
+
+async def test_the_page_sets_what_each_side_says_side_by_side_and_marks_what_they_differ_about() -> None:
+    async def one() -> AsyncIterator[close_pb2.CloseException]:
+        said = {"trade": ("10.00", "0.02", "1.5"), "ledger": ("-10.00", "0.02", "1.5"), "report": ("", "", "1.4")}
+        yield close_pb2.CloseException(
+            number=1,
+            kind=close_pb2.EXCEPTION_KIND_AMOUNT_MISMATCH,
+            amounts=[
+                close_pb2.ExceptionAmount(side=side, of=of, amount=types_pb2.Money(amount=amount, currency="EUR"))
+                for side, amounts in said.items()
+                for of, amount in zip(("fiat", "fee", "crypto"), amounts, strict=True)
+                if amount
+            ],
+            occur_time=Timestamp(seconds=1_794_999_000),
+            age_seconds=3 * 86_400,
+        )
+
+    target = io.StringIO()
+    await write_page(target, CLOSE, one())
+    text = target.getvalue()
+    assert "<tr><th></th><th class=n>trade</th><th class=n>ledger</th><th class=n>report</th></tr>" in text
+    assert '<td>fiat</td><td class="n">10.00 EUR</td><td class="n">-10.00 EUR</td><td class="n"></td>' in text
+    assert '<td>crypto</td><td class="n bad">1.5 EUR</td>' in text
+    assert "3 d 0 h before the cut" in text

@@ -35,7 +35,7 @@ def test_a_journey_says_what_is_awaited_who_did_not_answer_where_events_came_fro
     assert "trade reserved" in text
     assert "inventory follows (pools.trade.terminal.v1 partition 3 offset 17)" in text
     listed = [line.split() for line in text.splitlines()]
-    assert [["requests", "req_1"], ["keys", "order", "17"], ["events", "e1"], ["traces", "t1"]] == listed[-4:]
+    assert listed[-4:] == [["requests", "req_1"], ["keys", "order", "17"], ["events", "e1"], ["traces", "t1"]]
     assert "awaits  attempt 3 to deliver the webhook, since 2026-11-22T10:00:00Z, due 2026-11-22T10:00:10Z" in text
     assert "ledger did not answer" in text
     assert "gateway has more of it" in text

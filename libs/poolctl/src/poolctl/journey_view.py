@@ -1,4 +1,4 @@
-"""Owns how a journey is shown: its product record, a line for each thing that happened, what is awaited, and its ids."""
+"""Owns how a journey is shown: its product record, a line for what happened, what is awaited, and all its ids."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final

@@ -50,7 +50,7 @@ def colour_of(service: str) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """`840 µs`, `12.3 ms`, `0.84 s`, `12.3 s`, `2 min 5 s`: three digits at most, so that times compare at a glance."""
+    """`840 µs`, `12.3 ms`, `0.84 s`, `12.3 s`, `2 min 5 s`, `3 h 20 min`, `4 d 7 h`: to be compared at a glance."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.1:
@@ -60,7 +60,10 @@ def seconds_text(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    if minutes < 120:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def amount_text(amount: str) -> str:

@@ -1,10 +1,11 @@
 """Owns a close as one HTML page: read in any browser, without a network, and printed from it to paper or PDF."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from decimal import Decimal
 from html import escape
 from typing import TextIO
 
-from poolctl.closes.document import kind_word, known_ids, money_text, status_and_side
+from poolctl.closes.document import counted, kind_word, known_ids, money_text, status_and_side
 from poolctl.commands.documents import time_text
 from poolctl.screen import amount_text, seconds_text
 from pools.ledger.v1 import close_pb2
@@ -16,7 +17,10 @@ h1 { margin-bottom: 0 } h2 { margin: 2rem 0 .5rem; font-size: 1.1rem }
 table { border-collapse: collapse; width: 100% } th, td { padding: .25rem .6rem; text-align: left; vertical-align: top }
 th { border-bottom: 2px solid #888 } td { border-bottom: 1px solid #ddd } .n { text-align: right; white-space: nowrap }
 code { font-size: .85em; overflow-wrap: anywhere } .bad { color: #a40000; font-weight: 600 } .good { color: #14641b }
+tr.sum td { border-bottom: 2px solid #888; font-weight: 600 } tr { break-inside: avoid }
 section.exception { border-left: 4px solid #a40000; padding: .1rem .9rem; margin: 1rem 0; break-inside: avoid }
+section.exception table { width: auto; margin: .4rem 0 } section.exception h3 { margin: .4rem 0; font-size: 1rem }
+section.exception p { margin: .4rem 0 } .ids td { padding: .05rem .6rem; border: 0 } .ids td:first-child { color: #555 }
 @media print { body { margin: 0; max-width: none } @page { margin: 15mm } }
 """
 
@@ -25,7 +29,8 @@ async def write_page(
     target: TextIO, close: close_pb2.Close, exceptions: AsyncIterator[close_pb2.CloseException]
 ) -> None:
     """Writes the page; exceptions as they arrive."""
-    title = f"Daily close {close.business_date}, revision {close.revision}"
+    mode = types_pb2.Mode.Name(close.mode).removeprefix("MODE_").lower()
+    title = f"Daily close {close.business_date}, {mode} mode, revision {close.revision}"
     target.write(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>\n'
         f"<h1>{title}</h1>\n<p>{_verdict(close)}</p>\n"
@@ -57,6 +62,7 @@ def _summary(target: TextIO, close: close_pb2.Close) -> None:
         ("Asked for by", close.requested_by),
         ("Request", close.request_id),
         ("Matched trades", f"{close.matched_count:,}"),
+        ("Exceptions", _counts(close)),
         ("Content", f"SHA-256 {close.content_hash}"),
         ("Chain heads", f"statement {signature.statement_number}, key {signature.key_id}, {signature.heads_digest}"),
     ]
@@ -69,13 +75,12 @@ def _summary(target: TextIO, close: close_pb2.Close) -> None:
         target.write("</ul>\n")
 
 
+def _counts(close: close_pb2.Close) -> str:
+    return ", ".join(f"{count:,} {_words(kind)}" for kind, count in counted(close.exception_totals).items()) or "none"
+
+
 def _figures(target: TextIO, close: close_pb2.Close) -> None:
-    _table(
-        target,
-        "Trial balance",
-        ("Accounts", "Entries>", "Sum>"),
-        ((line.account_kind, f"{line.entry_count:,}", _money(line.amount)) for line in close.trial_balance),
-    )
+    _table(target, "Trial balance", ("Accounts", "Entries>", "Sum>"), _trial_balance(close), sums="all accounts")
     _table(
         target,
         "Trades",
@@ -113,30 +118,68 @@ def _figures(target: TextIO, close: close_pb2.Close) -> None:
     )
 
 
+def _trial_balance(close: close_pb2.Close) -> Iterable[Sequence[str]]:
+    """Each currency's accounts, and under them what all of them come to: zero."""
+    lines = list(close.trial_balance)
+    for currency in dict.fromkeys(line.amount.currency for line in lines):
+        own = [line for line in lines if line.amount.currency == currency]
+        for line in own:
+            yield line.account_kind, f"{line.entry_count:,}", _money(line.amount)
+        total = sum((Decimal(line.amount.amount) for line in own), Decimal(0))
+        entries = sum(line.entry_count for line in own)
+        yield "all accounts", f"{entries:,}", f"{amount_text(f'{total:f}')} {currency}"
+
+
 def _exception(found: close_pb2.CloseException) -> str:
-    ids = ", ".join(f"{name} <code>{escape(value)}</code>" for name, value in known_ids(found.ids).items())
-    amounts = "; ".join(f"{each.side} {each.of}: {_money(each.amount) or 'unknown'}" for each in found.amounts)
     since = f"{time_text(found.occur_time)}, {seconds_text(found.age_seconds)} before the cut"
-    candidates = ", ".join(f"number {each.number} ({kind_word(each.kind)})" for each in found.candidates)
-    lines = [
-        f"<strong>{found.number}. {kind_word(found.kind).replace('_', ' ')}</strong>",
-        escape(found.description),
-        f"Amounts: {escape(amounts)}" if amounts else "",
-        f"Since: {since}" if found.HasField("occur_time") else "",
-        f"Ids: {ids}" if ids else "",
-        f"May belong to: {candidates}" if candidates else "",
-        f"Next: {escape(found.next_step)} (<code>{escape(found.runbook)}</code>)",
+    candidates = ", ".join(f"number {each.number} ({_words(kind_word(each.kind))})" for each in found.candidates)
+    ids = (
+        f"<tr><td>{name}</td><td><code>{escape(value)}</code></td></tr>" for name, value in known_ids(found.ids).items()
+    )
+    parts = [
+        f"<h3>{found.number}. {_words(kind_word(found.kind))}</h3>",
+        f"<p>{escape(found.description)}</p>",
+        _amounts(found.amounts),
+        f"<p>Since: {since}</p>" if found.HasField("occur_time") else "",
+        f"<p>May belong to: {candidates}</p>" if candidates else "",
+        f"<p>Next: {escape(found.next_step)} (<code>{escape(found.runbook)}</code>)</p>",
+        f'<table class="ids">{"".join(ids)}</table>',
     ]
-    return '<section class="exception"><p>' + "<br>\n".join(line for line in lines if line) + "</p></section>\n"
+    return '<section class="exception">' + "\n".join(part for part in parts if part) + "</section>\n"
 
 
-def _table(target: TextIO, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _amounts(amounts: Sequence[close_pb2.ExceptionAmount]) -> str:
+    """What it is an amount of downwards, who says so across; what the sides differ about stands out."""
+    if not amounts:
+        return ""
+    sides = list(dict.fromkeys(each.side for each in amounts))
+    rows = [f"<tr><th></th>{''.join(f'<th class=n>{escape(side)}</th>' for side in sides)}</tr>"]
+    for what in dict.fromkeys(each.of for each in amounts):
+        said = [[each.amount for each in amounts if (each.of, each.side) == (what, side)] for side in sides]
+        # The books have what a partner pays below zero.
+        known = {money_text(money).removeprefix("-") for moneys in said for money in moneys}
+        bad = " bad" if len(known) > 1 else ""
+        cells = (
+            f'<td class="n{bad}">{"<br>".join(_money(money) or "unknown" for money in moneys)}</td>' for moneys in said
+        )
+        rows.append(f"<tr><td>{escape(what)}</td>{''.join(cells)}</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _table(
+    target: TextIO, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, sums: str = ""
+) -> None:
+    """A row that begins with `sums` is the sum of those above it."""
     numbers = [heading.endswith(">") for heading in headings]
     cells = (f"<th{_class(heading.endswith('>'))}>{heading.removesuffix('>')}</th>" for heading in headings)
-    target.write(f"<h2>{title}</h2>\n<table>\n<tr>{''.join(cells)}</tr>\n")
+    target.write(f"<h2>{title}</h2>\n<table>\n<thead><tr>{''.join(cells)}</tr></thead>\n")
     for row in rows:
         cells = (f"<td{_class(number)}>{escape(cell)}</td>" for cell, number in zip(row, numbers, strict=True))
-        target.write(f"<tr>{''.join(cells)}</tr>\n")
+        target.write(f"<tr{' class=sum' if row[0] == sums else ''}>{''.join(cells)}</tr>\n")
     target.write("</table>\n")
 
 

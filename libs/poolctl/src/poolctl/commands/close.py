@@ -10,13 +10,13 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from poolctl.closes.csv_table import write_csv
-from poolctl.closes.document import close_document, counted, kind_word, known_ids
+from poolctl.closes.document import close_document, counted, kind_word, known_ids, money_text
 from poolctl.closes.json_document import write_json
 from poolctl.closes.page import write_page
 from poolctl.commands.documents import time_text
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json, written_whole
 from poolctl.failure import CommandFailure
-from poolctl.screen import amount_text, console, show_fields, table
+from poolctl.screen import amount_text, console, seconds_text, show_fields, table
 from poolctl.session import Session, ask
 from pools.ledger.v1 import close_pb2
 
@@ -226,4 +226,9 @@ async def _show(close: close_pb2.Close, exceptions: AsyncIterator[close_pb2.Clos
         shown += 1
         ids = " ".join(f"{name}={value}" for name, value in known_ids(found.ids).items())
         print(f"\n{found.number}. {kind_word(found.kind)}: {found.description}\n   {ids}")
+        if found.amounts:
+            said = (f"{each.side} {each.of} {money_text(each.amount) or 'unknown'}" for each in found.amounts)
+            print(f"   {'; '.join(said)}")
+        if found.HasField("occur_time"):
+            print(f"   since {time_text(found.occur_time)}, {seconds_text(found.age_seconds)} before the cut")
         print(f"   next: {found.next_step} ({found.runbook})")
