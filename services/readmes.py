@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from poolkit.rpc.callers import ALLOWED
 from poolkit.settings import MigratorSettings, ServiceSettings, variable
 from pools_contracts.policies import POLICIES
 
@@ -53,11 +54,22 @@ def reference(service: str) -> str:
         lines += ["Its own:", "", *table(own), ""]
     lines += ["Those of every service:", "", *table(ServiceSettings.model_fields), ""]
     lines += [f"`{service} migrate` reads these alone:", "", *table(MigratorSettings.model_fields), ""]
-    lines += ["## RPCs", "", "| service | methods |", "|---|---|"]
+    lines += ["## RPCs", "", "| service | methods | callers |", "|---|---|---|"]
     for full in served(service):
         policy = POLICIES[full]
-        lines.append(f"| `{full}` | {', '.join((*policy.repeatable, *policy.once))} |")
+        lines.append(f"| `{full}` | {', '.join((*policy.repeatable, *policy.once))} | {callers_of(full)} |")
     return "\n".join([*lines, END])
+
+
+def callers_of(full: str) -> str:
+    """Whom an RPC service is for, and which of its methods are for others."""
+    if not ALLOWED[full]:
+        return "partners, by API key"
+    own = ", ".join(sorted(ALLOWED[full]))
+    others = {
+        path.partition("/")[2]: ", ".join(sorted(ALLOWED[path])) for path in ALLOWED if path.startswith(f"{full}/")
+    }
+    return "; ".join([own, *(f"{method}: {callers}" for method, callers in others.items())])
 
 
 def table(fields: dict[str, FieldInfo]) -> Iterator[str]:

@@ -66,6 +66,7 @@ METRICS: Final = {
     "pools_webhooks_unprocessed_seconds": "gauge",
     "rpc_server_duration_seconds": "histogram",
     "rpc_server_in_flight": "gauge",
+    "service_certificate_expiry_seconds": "gauge",
     "service_loop_restarts": "counter",
     "service_ready": "gauge",
 }

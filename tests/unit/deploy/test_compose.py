@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from poolctl.certificates import CA, CERTIFICATE, KEY
 from poolctl.stack.databases import DATABASES, migrator_role, runtime_role
 from poolctl.stack.prepare_databases import DatabasesSettings
+from poolkit.rpc.callers import CALLERS
 from poolkit.settings import ServiceSettings
 from tests.dockerfiles import DOCKERFILES, Dockerfile
 from tests.unit.deploy.told import accepted, disagreements, settings_for
@@ -37,6 +39,13 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines) | {"PEM": str(directory / ".secrets" / "close-signing-key.pem")}
 
 
+def with_mtls(name: str) -> dict[str, Any]:
+    """A program with compose.mtls.yaml laid over."""
+    over = yaml.safe_load((ROOT / "deploy" / "compose.mtls.yaml").read_text(encoding="utf-8"))["services"]
+    service = OURS[name] | over.get(name, {})
+    return service | {"environment": OURS[name]["environment"] | over.get(name, {}).get("environment", {})}
+
+
 def filled_in(value: str, secrets: dict[str, str]) -> str:
     """The value with `${NAME}` replaced as compose does."""
     return re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: secrets[found[1]], value)
@@ -47,9 +56,24 @@ def command_of(service: dict[str, Any]) -> tuple[str, ...]:
 
 
 def test_it_is_what_compose_reads() -> None:
-    command = [CHECK, "--builtin-schema", "vendor.compose-spec", FILE]
+    command = [CHECK, "--builtin-schema", "vendor.compose-spec", FILE, FILE.with_name("compose.mtls.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_mutual_tls_is_laid_over_everything_that_calls_or_is_called() -> None:
+    ours = {name: service for name, service in OURS.items() if "POOLS_TLS_KEY_FILE" in service["environment"]}
+    assert set(ours) == {*SERVICES, "sandbox", "sandbox-sources"}
+    for name in ours:
+        service = with_mtls(name)
+        [volume] = service["volumes"]
+        source, target, access = volume.split(":")
+        identity = "operator" if name == "sandbox-sources" else name
+        assert (source, access) == (f".secrets/tls/{identity}", "ro")
+        assert identity in CALLERS
+        told = {key: value for key, value in service["environment"].items() if key.startswith("POOLS_TLS_")}
+        files = {"CERTIFICATE": CERTIFICATE, "KEY": KEY, "CA": CA}
+        assert told == {f"POOLS_TLS_{kind}_FILE": f"{target}/{file}" for kind, file in files.items()}
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -148,6 +148,32 @@ def test_a_crash_point_is_refused_where_money_is_real(
     assert sentence.startswith("POOLS_CRASHPOINT is set in mode live")
 
 
+def test_half_an_identity_is_refused_naming_the_other_half(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not load(SampleSettings).has_identity
+    monkeypatch.setenv("POOLS_TLS_CERTIFICATE_FILE", "/certificate.pem")
+    (sentence,) = refusals(capsys)
+    assert sentence.startswith("POOLS_TLS_CERTIFICATE_FILE without POOLS_TLS_KEY_FILE and POOLS_TLS_CA_FILE proves")
+    monkeypatch.setenv("POOLS_TLS_KEY_FILE", "/key.pem")
+    monkeypatch.setenv("POOLS_TLS_CA_FILE", "/ca.pem")
+    assert load(SampleSettings).has_identity
+
+
+def test_where_money_is_real_nobody_is_reached_without_an_identity(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POOLS_MODE", "live")
+    for loopback in ("127.0.0.1:9000", "localhost:9000", "[::1]:9000"):
+        monkeypatch.setenv("POOLS_GRPC_LISTEN", loopback)
+        assert not load(SampleSettings).has_identity
+    monkeypatch.setenv("POOLS_GRPC_LISTEN", "0.0.0.0:9000")
+    (sentence,) = refusals(capsys)
+    assert "set POOLS_TLS_CERTIFICATE_FILE, POOLS_TLS_KEY_FILE and POOLS_TLS_CA_FILE" in sentence
+    monkeypatch.setenv("POOLS_MODE", "test")
+    assert load(SampleSettings).grpc_listen == "0.0.0.0:9000"
+
+
 def test_validation_errors_that_slip_out_show_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOLS_DATABASE_URL", f"mysql://a:{PASSWORD}@b/c")
     with pytest.raises(ValidationError) as refused:

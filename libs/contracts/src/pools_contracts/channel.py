@@ -96,6 +96,7 @@ def open_raw_channel(
     *,
     caller: str = "",
     service: str = "",
+    callee: str = "",
     credentials: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> grpc.aio.Channel:
@@ -103,6 +104,9 @@ def open_raw_channel(
     merged: dict[str, int | str] = {"grpc.service_config": service_config(service), **dict(CHANNEL_OPTIONS)}
     if caller:
         merged["grpc.primary_user_agent"] = caller
+    if callee and credentials is not None:
+        # Certificates carry the service's name, whatever address its replicas are found at.
+        merged["grpc.ssl_target_name_override"] = callee
     merged.update(options)
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=list(merged.items()))
@@ -110,11 +114,23 @@ def open_raw_channel(
 
 
 def open_channel(
-    address: str, *, caller: str = "", service: str = "", credentials: grpc.ChannelCredentials | None = None
+    address: str,
+    *,
+    caller: str = "",
+    service: str = "",
+    callee: str = "",
+    credentials: grpc.ChannelCredentials | None = None,
 ) -> Channel:
     """A channel to `host:port` (every address the name resolves to), plaintext unless there are credentials.
 
-    `caller` leads the user agent, so that the callee's operators can tell who calls. `service` is the full name of a
-    service there: calls go only to replicas that say they take its calls.
+    `caller` leads the user agent, so that the callee's operators can tell who calls; who the callee takes it for is in
+    the credentials' certificate. `service` is the full name of a service there: calls go only to replicas that say they
+    take its calls. `callee` is the name that the certificate over there must carry, where it is not that of the address.
     """
-    return Channel(open_raw_channel(address, caller=caller, service=service, credentials=credentials))
+    raw = open_raw_channel(address, caller=caller, service=service, callee=callee, credentials=credentials)
+    return Channel(raw)
+
+
+def certificate_name(service: str) -> str:
+    """What a service's certificate is issued for: `webhook-ingest` for `pools.webhook_ingest.v1.PayinService`."""
+    return service.split(".")[1].replace("_", "-") if "." in service else ""

@@ -22,7 +22,15 @@ class GatewayClient(Client):
         self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
 
 
-def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> GatewayClient:
-    """A client of the gateway service at `host:port`, with the deadlines and retries of `policies`."""
-    channel = open_channel(address, caller=caller, service=GatewayClient.service, credentials=credentials)
+def connect(
+    address: str, *, caller: str = "", callee: str = "", credentials: grpc.ChannelCredentials | None = None
+) -> GatewayClient:
+    """A client of the gateway service at `host:port`, with the deadlines and retries of `policies`.
+
+    With credentials, colleagues say `callee="gateway"`: that is the name in the internal port's certificate. The
+    partners' port shows the public name that they call.
+    """
+    channel = open_channel(
+        address, caller=caller, service=GatewayClient.service, callee=callee, credentials=credentials
+    )
     return GatewayClient(channel)

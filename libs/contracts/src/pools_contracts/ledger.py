@@ -10,7 +10,7 @@ from pools.ledger.v1 import (
     ledger_pb2_grpc,
 )
 from pools.types.v1 import journey_pb2_grpc
-from pools_contracts.channel import open_channel
+from pools_contracts.channel import certificate_name, open_channel
 from pools_contracts.client import Client
 
 
@@ -32,5 +32,8 @@ class LedgerClient(Client):
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> LedgerClient:
     """A client of the ledger service at `host:port`, with the deadlines and retries of `policies`."""
-    channel = open_channel(address, caller=caller, service=LedgerClient.service, credentials=credentials)
+    service = LedgerClient.service
+    channel = open_channel(
+        address, caller=caller, service=service, callee=certificate_name(service), credentials=credentials
+    )
     return LedgerClient(channel)

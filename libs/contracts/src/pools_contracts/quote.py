@@ -4,7 +4,7 @@ import grpc
 
 from pools.quote.v1 import inventory_facts_pb2_grpc, quote_pb2_grpc
 from pools.types.v1 import journey_pb2_grpc, outbox_pb2_grpc
-from pools_contracts.channel import open_channel
+from pools_contracts.channel import certificate_name, open_channel
 from pools_contracts.client import Client
 
 
@@ -24,5 +24,8 @@ class QuoteClient(Client):
 
 def connect(address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None) -> QuoteClient:
     """A client of the quote service at `host:port`, with the deadlines and retries of `policies`."""
-    channel = open_channel(address, caller=caller, service=QuoteClient.service, credentials=credentials)
+    service = QuoteClient.service
+    channel = open_channel(
+        address, caller=caller, service=service, callee=certificate_name(service), credentials=credentials
+    )
     return QuoteClient(channel)

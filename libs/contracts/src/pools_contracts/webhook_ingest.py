@@ -9,7 +9,7 @@ from pools.webhook_ingest.v1 import (
     settlement_status_pb2_grpc,
     webhook_ingest_pb2_grpc,
 )
-from pools_contracts.channel import open_channel
+from pools_contracts.channel import certificate_name, open_channel
 from pools_contracts.client import Client
 
 
@@ -32,6 +32,8 @@ def connect(
     address: str, *, caller: str = "", credentials: grpc.ChannelCredentials | None = None
 ) -> WebhookIngestClient:
     """A client of the webhook-ingest service at `host:port`, with the deadlines and retries of `policies`."""
-    return WebhookIngestClient(
-        open_channel(address, caller=caller, service=WebhookIngestClient.service, credentials=credentials)
+    service = WebhookIngestClient.service
+    channel = open_channel(
+        address, caller=caller, service=service, callee=certificate_name(service), credentials=credentials
     )
+    return WebhookIngestClient(channel)

@@ -12,7 +12,10 @@ import structlog
 from poolkit.database import Database
 from poolkit.errors import Unavailable
 from poolkit.readiness import Check, Readiness
-from poolkit.rpc.channels import Channel, open_channel
+from poolkit.rpc.callers import allowed_callers
+from poolkit.rpc.certificates import Certificates
+from poolkit.rpc.channels import Channel
+from poolkit.rpc.colleagues import Colleagues
 from poolkit.rpc.health import Health
 from poolkit.rpc.server import RpcServer
 from poolkit.schema import SchemaCheck
@@ -81,16 +84,30 @@ class Runtime(Generic[SettingsType]):
             pool_size=settings.database_pool_size,
         )
         self.health = Health()
-        self.rpc = RpcServer(settings.grpc_listen, name="internal", health=self.health)
-        self._health_server = RpcServer(settings.health_listen, name="health", health=self.health)
+        certificates = Certificates.of(settings)
+        # Listing what there is to call helps who develops, and in production nobody who should be helped.
+        self._reflects = settings.mode != "live"
+        self.rpc = RpcServer(
+            settings.grpc_listen,
+            name="internal",
+            health=self.health,
+            credentials=certificates.server_credentials() if certificates else None,
+            callers=(lambda path: allowed_callers(path, settings.mode)) if certificates else None,
+            reflects=self._reflects,
+        )
+        self._health_server = RpcServer(
+            settings.health_listen, name="health", health=self.health, reflects=self._reflects
+        )
         self._rpc_servers = [self.rpc]
         self._http_servers: list[HttpServer] = []
         self._consumers: list[Consumer] = []
         self._loops = Loops()
+        self._colleagues = Colleagues(service, certificates)
+        if certificates is not None:
+            self.add_loop("certificates", self._colleagues.watch)
         self._readiness = Readiness(self.health)
         self._watch: asyncio.Task[None] | None = None
         self._producer: Producer | None = None
-        self._channels: dict[str, Channel] = {}
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._closes: list[Callable[[], Awaitable[None]]] = []
         self.readiness("database", self.database.is_ready)
@@ -104,7 +121,9 @@ class Runtime(Generic[SettingsType]):
         self, listen: str, name: str, *, edge: bool = True, credentials: grpc.ServerCredentials | None = None
     ) -> RpcServer:
         """Another RPC server beside `rpc`, on its own port; `edge` when strangers call it."""
-        server = RpcServer(listen, name=name, health=self.health, edge=edge, credentials=credentials)
+        server = RpcServer(
+            listen, name=name, health=self.health, edge=edge, credentials=credentials, reflects=self._reflects
+        )
         self._rpc_servers.append(server)
         return server
 
@@ -161,9 +180,7 @@ class Runtime(Generic[SettingsType]):
 
         `service` is the full name of what is called there; replicas that no longer take its calls get none.
         """
-        if address not in self._channels:
-            self._channels[address] = open_channel(address, self.service, service=service)
-        return self._channels[address]
+        return self._colleagues.channel(address, service)
 
     def readiness(self, name: str, check: Check) -> None:
         """One more thing that must answer True for the service to be ready."""
@@ -235,7 +252,7 @@ class Runtime(Generic[SettingsType]):
             await self._each("drain", [drain], grace_seconds)
         for close in reversed(self._closes):
             await self._each("close", [close], CLOSE_SECONDS_MAX)
-        await self._each("channel", [channel.close for channel in self._channels.values()], CLOSE_SECONDS_MAX)
+        await self._each("channel", [self._colleagues.close], CLOSE_SECONDS_MAX)
         if self._producer is not None:
             await self._each("producer", [self._producer.stop], CLOSE_SECONDS_MAX)
         await self._each("database", [self.database.close], CLOSE_SECONDS_MAX)

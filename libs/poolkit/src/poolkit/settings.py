@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from poolkit.tls_settings import TlsSettings
+
 PREFIX: Final = "POOLS_"
 EXIT_STATUS_REFUSED: Final = 2
 
@@ -26,6 +28,10 @@ def _postgresql_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_loopback(address: str) -> bool:
+    return address.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
+
+
 Address = Annotated[str, AfterValidator(_host_and_port)]
 """`host:port`; to listen on, port 0 means a free one."""
 
@@ -33,7 +39,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql_url)]
 """`postgresql://role:password@host:port/database`; secret, because the password is in it."""
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(TlsSettings):
     """What every service can be told; each service adds its own. Immutable, and secrets never show in its repr.
 
     A field's description says what to set, since it ends the sentence that refuses a bad value.
@@ -79,6 +85,15 @@ class ServiceSettings(BaseSettings):
         if self.crashpoint and self.mode != "test":
             raise ValueError(
                 f"{PREFIX}CRASHPOINT is set in mode {self.mode}, where nothing may be killed on purpose; unset it."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _proves_itself_where_money_is_real(self) -> "ServiceSettings":
+        if self.mode == "live" and not self.has_identity and not _is_loopback(self.grpc_listen):
+            raise ValueError(
+                f"In mode live colleagues on other machines reach {PREFIX}GRPC_LISTEN, and anybody could be one: set "
+                f"{PREFIX}TLS_CERTIFICATE_FILE, {PREFIX}TLS_KEY_FILE and {PREFIX}TLS_CA_FILE, or listen on loopback."
             )
         return self
 

@@ -28,6 +28,7 @@ from ledger.store.whole_books import Cut, count_events, has_settled, is_empty, r
 from poolkit.database import Database
 from poolkit.errors import DomainError, Unavailable
 from poolkit.logs import configure_logging
+from poolkit.rpc.certificates import Certificates, CertificatesUnusable
 from poolkit.rpc.channels import open_channel
 from poolkit.settings import DatabaseUrl, MigratorSettings, load
 
@@ -64,7 +65,7 @@ def rebuild(migrations: Path, arguments: Sequence[str]) -> None:
             role = urlsplit(settings.rebuild_database_url.get_secret_value()).username or ""
             migrate(settings.rebuild_migrator_database_url.get_secret_value(), migrations, role=role)
         document = asyncio.run(_rebuild(settings, against_owners=against_owners))
-    except (Refusal, DomainError, OSError) as error:
+    except (Refusal, CertificatesUnusable, DomainError, OSError) as error:
         print(f"ledger rebuild: {error}", file=sys.stderr)
         sys.exit(1)
     print(json.dumps(document, indent=2, ensure_ascii=False))
@@ -144,9 +145,9 @@ def _owners(settings: RebuildSettings, stack: AsyncExitStack) -> list[OwnerClien
     missing = [f"POOLS_{name.replace('-', '_').upper()}_ADDRESS" for name, address in addresses.items() if not address]
     if missing:
         raise Refusal(f"To compare with the owners, say where they are: set {', '.join(missing)}.")
-    clients = []
+    clients, certificates = [], Certificates.of(settings)
     for name in TOPICS:
-        channel = open_channel(str(addresses[name]), "ledger")
+        channel = open_channel(str(addresses[name]), "ledger", callee=name, certificates=certificates)
         stack.push_async_callback(channel.close)
         clients.append(OwnerClient(name, channel))
     return clients

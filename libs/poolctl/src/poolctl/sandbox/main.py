@@ -20,7 +20,8 @@ from poolkit.inbox import EventConsumer
 from poolkit.kafka import TRADE_RESERVED, Message, Producer
 from poolkit.logs import configure_logging
 from poolkit.readiness import Readiness
-from poolkit.rpc.channels import Channel, open_channel
+from poolkit.rpc.certificates import Certificates
+from poolkit.rpc.colleagues import Colleagues
 from poolkit.rpc.health import Health
 from poolkit.rpc.server import RpcServer
 from poolkit.settings import load
@@ -85,20 +86,17 @@ async def _ports(
         await health_server.stop(0)
 
 
-def _channel(address: str, service: str) -> Channel:
-    return open_channel(address, "sandbox", service=service)
-
-
 async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
     """Starts everything, waits to be told, stops everything."""
     poster = Poster(SETTLEMENT_SOURCE, settings.settlement_source_secret.get_secret_value())
+    colleagues = Colleagues("sandbox", Certificates.of(settings))
     async with contextlib.AsyncExitStack() as stack:
-        quote = await stack.enter_async_context(QuoteClient(_channel(settings.quote_address, QuoteClient.service)))
+        stack.push_async_callback(colleagues.close)
+        quote = QuoteClient(colleagues.channel(settings.quote_address, QuoteClient.service))
         http = await stack.enter_async_context(open_session(IN_FLIGHT_MAX))
         depot = None
         if settings.trade_address is not None:
-            trade = await stack.enter_async_context(TradeClient(_channel(settings.trade_address, TradeClient.service)))
-            depot = Depot(quote, trade)
+            depot = Depot(quote, TradeClient(colleagues.channel(settings.trade_address, TradeClient.service)))
         provider = SettlementProvider(WebhookSender(http, settings.webhooks_url, poster))
         consumer = EventConsumer(
             "sandbox",
@@ -115,6 +113,7 @@ async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
 
         async with _ports(settings, provider, works):
             loops = Loops()
+            loops.add("certificates", colleagues.watch)
             loops.add("rates", rates.run)
             loops.add("treasury", treasury.run)
             loops.add("consumer", consumer.run)

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from poolkit.settings import PREFIX, Address
+from poolkit.tls_settings import TlsSettings
 
 
-class SandboxSettings(BaseSettings):
+class SandboxSettings(TlsSettings):
     """Test mode only: there is no simulated live money."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)

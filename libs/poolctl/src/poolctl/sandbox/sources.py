@@ -3,19 +3,21 @@
 import asyncio
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from poolctl.sandbox.names import BANK_SOURCE, SETTLEMENT_SOURCE
 from poolkit.errors import DomainError
+from poolkit.rpc.certificates import Certificates
 from poolkit.rpc.channels import open_channel
 from poolkit.settings import PREFIX, Address, load
+from poolkit.tls_settings import TlsSettings
 from pools.webhook_ingest.v1.webhook_ingest_pb2 import CreateSourceRequest
 from pools_contracts.webhook_ingest import WebhookIngestClient
 
 _NAME_TAKEN = "name_taken"
 
 
-class SourceSettings(BaseSettings):
+class SourceSettings(TlsSettings):
     """Where webhook-ingest is, and the secrets that the sandbox signs with."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
@@ -25,13 +27,19 @@ class SourceSettings(BaseSettings):
     bank_source_secret: SecretStr = Field(description="the bank's `whsec_…`")
 
 
-async def ensure_sources(address: str, settlement_secret: str, bank_secret: str) -> None:
-    """Makes the two sources where there are none; a person may have rotated their secrets since, so they stay."""
+async def ensure_sources(
+    address: str, settlement_secret: str, bank_secret: str, certificates: Certificates | None = None
+) -> None:
+    """Makes the two sources where there are none; a person may have rotated their secrets since, so they stay.
+
+    With certificates, it has to be an operator's.
+    """
     wanted = (
         CreateSourceRequest(name=SETTLEMENT_SOURCE, secret=settlement_secret),
         CreateSourceRequest(name=BANK_SOURCE, kinds=["payin.credited"], secret=bank_secret),
     )
-    async with WebhookIngestClient(open_channel(address, "poolctl")) as client:
+    channel = open_channel(address, "poolctl", callee="webhook-ingest", certificates=certificates)
+    async with WebhookIngestClient(channel) as client:
         for request in wanted:
             try:
                 # gRPC remembers an address that refused it a moment ago, as one that is starting anew did.
@@ -48,5 +56,6 @@ if __name__ == "__main__":
             told.webhook_ingest_address,
             told.settlement_source_secret.get_secret_value(),
             told.bank_source_secret.get_secret_value(),
+            Certificates.of(told),
         )
     )

@@ -13,9 +13,11 @@ import grpc
 import structlog
 
 from poolkit.context import current_request_id
-from poolkit.errors import DeadlineExceeded, DomainError, Internal, Overloaded, Unavailable
+from poolkit.errors import CallerNotAllowed, DeadlineExceeded, DomainError, Internal, Overloaded, Unavailable
 from poolkit.ids import accept_request_id
+from poolkit.rpc.callers import proven_names
 from poolkit.rpc.deadlines import current_deadline
+from poolkit.rpc.repeats import Repeats
 from poolkit.rpc.status import domain_error, status_code, trailers
 from poolkit.rpc.types import Context, StreamHandler, UnaryHandler
 from poolkit.telemetry.metrics import RPC_SERVER_DURATION
@@ -23,6 +25,7 @@ from poolkit.telemetry.spans import Span
 from poolkit.telemetry.tracing import SpanScope, enter_call
 
 log = structlog.get_logger(__name__)
+refusals = Repeats()
 
 
 class Load:
@@ -45,16 +48,17 @@ class ServedMethod:
     """One method of a service, as its calls are served.
 
     `edge` marks a server that strangers call: their trace context is not adopted, or any of them could have its calls
-    recorded, and every answer carries `x-request-id`.
+    recorded, and every answer carries `x-request-id`. Where `callers` are given, nobody else is served.
     """
 
-    __slots__ = ("_durations", "_edge", "_load", "_method", "_name", "_ok", "_service")
+    __slots__ = ("_callers", "_durations", "_edge", "_load", "_method", "_name", "_ok", "_service")
 
-    def __init__(self, path: str, load: Load, *, edge: bool) -> None:
+    def __init__(self, path: str, load: Load, *, edge: bool, callers: frozenset[bytes] | None = None) -> None:
         self._name = path.lstrip("/")
         self._service, _, self._method = self._name.partition("/")
         self._load = load
         self._edge = edge
+        self._callers = callers
         # Looked up once: most calls succeed.
         self._ok = RPC_SERVER_DURATION.labels(self._service, self._method, "OK")
 
@@ -130,6 +134,8 @@ class ServedMethod:
                 given_request_id = str(value)
         request_id = accept_request_id(given_request_id)
         current_request_id.set(request_id)
+        if self._callers is not None:
+            self._admit(context, self._callers)
         left = context.time_remaining()
         if left is not None:
             if left <= 0:
@@ -141,6 +147,14 @@ class ServedMethod:
         if load.in_flight > load.in_flight_max:
             raise self._turned_away(Overloaded())
         return request_id, enter_call(self._name, traceparent, trusted=not self._edge)
+
+    def _admit(self, context: Context, callers: frozenset[bytes]) -> None:
+        names = proven_names(context)
+        if callers.isdisjoint(names):
+            caller = ", ".join(name.decode(errors="replace") for name in names) or "nobody we know"
+            if refusals.is_news(f"{caller} {self._name}"):
+                log.warning("caller_refused", rpc=self._name, caller=caller, peer=context.peer())
+            raise self._turned_away(CallerNotAllowed(f"{caller} may not call {self._name}."))
 
     def _turned_away(self, refusal: DomainError) -> DomainError:
         if self._load.on_refusal is not None:

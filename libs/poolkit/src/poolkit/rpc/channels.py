@@ -4,7 +4,7 @@ A method is wrapped once, where its stub is made: that costs 2 us a call, where 
 makes a task of every call and costs 30.
 """
 
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import Any
 
 import grpc
@@ -12,6 +12,7 @@ import grpc
 import pools_contracts.channel
 from poolkit.context import current_request_id
 from poolkit.errors import DeadlineExceeded
+from poolkit.rpc.certificates import Certificates
 from poolkit.rpc.deadlines import shortened
 from poolkit.rpc.status import domain_error
 from poolkit.telemetry.spans import SampledSpan
@@ -26,31 +27,69 @@ def open_channel(
     caller: str,
     *,
     service: str = "",
-    credentials: grpc.ChannelCredentials | None = None,
+    callee: str = "",
+    certificates: Certificates | None = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> "Channel":
     """A channel from the service `caller` to the colleague at `host:port`; give it to any stub or `…Client`.
 
     Its calls raise `DomainError`: the callee's reason where it gave one, `Unavailable` where it is out of reach,
     `DeadlineExceeded` where time ran out. Both of these leave the outcome unknown. `service` is the full name of a
-    service there (a client's `service`): calls go only to replicas that say they take its calls.
+    service there (a client's `service`): calls go only to replicas that say they take its calls. With `certificates` it
+    is mutual TLS, and the other side must be `callee`, by default the one whose service that is.
     """
-    raw = pools_contracts.channel.open_raw_channel(
-        address, caller=caller, service=service, credentials=credentials, options=options
+    inner = open_inner(address, caller, service=service, callee=callee, certificates=certificates, options=options)
+    return Channel(inner)
+
+
+def open_inner(
+    address: str,
+    caller: str,
+    *,
+    service: str = "",
+    callee: str = "",
+    certificates: Certificates | None = None,
+    options: Sequence[tuple[str, int | str]] = (),
+) -> grpc.aio.Channel:
+    """The connection under a channel, as gRPC has it."""
+    return pools_contracts.channel.open_raw_channel(
+        address,
+        caller=caller,
+        service=service,
+        callee=callee or pools_contracts.channel.certificate_name(service),
+        credentials=certificates.channel_credentials() if certificates is not None else None,
+        options=options,
     )
-    return Channel(raw)
 
 
 class Channel(pools_contracts.channel.Channel):
     """A channel whose calls carry the caller's context; methods that stream requests are passed through as they are."""
 
+    def __init__(self, inner: grpc.aio.Channel) -> None:
+        super().__init__(inner)
+        self._called: list[tuple[_CalledMethod, Callable[[grpc.aio.Channel], Any]]] = []
+
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The method, wrapped."""
-        return _CalledMethod(method, self._inner.unary_unary(method, *args, **kwargs), _Call)
+        return self._kept(method, _Call, lambda inner: inner.unary_unary(method, *args, **kwargs))
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The method, wrapped."""
-        return _CalledMethod(method, self._inner.unary_stream(method, *args, **kwargs), _Stream)
+        return self._kept(method, _Stream, lambda inner: inner.unary_stream(method, *args, **kwargs))
+
+    def _kept(
+        self, method: str, begun: "type[_Call | _Stream]", make: Callable[[grpc.aio.Channel], Any]
+    ) -> "_CalledMethod":
+        called = _CalledMethod(method, make(self._inner), begun)
+        self._called.append((called, make))
+        return called
+
+    def renew(self, inner: grpc.aio.Channel) -> grpc.aio.Channel:
+        """Lets all calls from now on go over `inner`; answers what they went over before, for the caller to close."""
+        old, self._inner = self._inner, inner
+        for called, make in self._called:
+            called.redirect(make(inner))
+        return old
 
 
 class _CalledMethod:
@@ -63,6 +102,10 @@ class _CalledMethod:
         self._inner = inner
         self._begun = begun
         self._deadline_seconds = deadline_seconds(path)
+
+    def redirect(self, inner: Any) -> None:
+        """Later calls go this way."""
+        self._inner = inner
 
     def __call__(
         self, request: Any, *, timeout: float | None = None, metadata: Pairs | None = None, **kwargs: Any

@@ -49,7 +49,8 @@ class RpcServer:
     """A grpc.aio server on one port; create it inside the loop it runs on.
 
     `edge` is for a port that partners reach: trace context from outside is not adopted, and every answer carries
-    `x-request-id`. More than `in_flight_max` calls at once are refused as `overloaded`.
+    `x-request-id`. More than `in_flight_max` calls at once are refused as `overloaded`. With `credentials` that ask for
+    certificates, `callers` says whom a method serves, by its path. `reflects` lets anybody list what there is to call.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class RpcServer:
         health: Health | None = None,
         edge: bool = False,
         credentials: grpc.ServerCredentials | None = None,
+        callers: Callable[[str], frozenset[bytes]] | None = None,
+        reflects: bool = True,
         in_flight_max: int = IN_FLIGHT_MAX,
         options: Sequence[tuple[str, int]] = (),
     ) -> None:
@@ -69,6 +72,8 @@ class RpcServer:
         self.health = health or Health()
         self._edge = edge
         self._credentials = credentials
+        self._callers = callers
+        self._reflects = reflects
         self._load = Load(in_flight_max)
         self._methods: dict[str, MethodHandler] = {}
         self._services: list[str] = []
@@ -85,7 +90,9 @@ class RpcServer:
             self._services.append(service)
             for method, handler in handlers.items():
                 path = f"/{service}/{method}"
-                self._methods[path] = _surrounded(handler, ServedMethod(path, self._load, edge=self._edge))
+                callers = self._callers(path) if self._callers is not None else None
+                served = ServedMethod(path, self._load, edge=self._edge, callers=callers)
+                self._methods[path] = _surrounded(handler, served)
 
     def on_refusal(self, tell: Callable[[str, DomainError], None]) -> None:
         """Tells of every call that was refused before its handler: by the method's name, and why."""
@@ -101,10 +108,11 @@ class RpcServer:
         # First, since gRPC asks one after the other whose a call is.
         self._server.add_generic_rpc_handlers((_Routes(self._methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
-        names = [*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
-            reflection.aio.ReflectionServicer(names), self._server
-        )
+        if self._reflects:
+            health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+                reflection.aio.ReflectionServicer([*self._services, health, reflection.SERVICE_NAME]), self._server
+            )
         if self._unknown is not None:
             # Last: health and reflection have been asked by then.
             self._server.add_generic_rpc_handlers((_Routes({}, self._unknown),))

@@ -5,7 +5,16 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from poolkit.errors import CATALOGUE, DeadlineExceeded, DomainError, Internal, Unavailable, error_for
+from poolkit.errors import (
+    CATALOGUE,
+    CallerNotAllowed,
+    DeadlineExceeded,
+    DomainError,
+    Internal,
+    Unavailable,
+    error_for,
+)
+from poolkit.rpc.handshakes import tell_of_handshake
 
 ERROR_DOMAIN = "pools"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -57,12 +66,17 @@ def domain_error(failure: BaseException) -> DomainError:
     if not isinstance(failure, grpc.aio.AioRpcError):
         return Internal()
     given = _given(failure)
+    if isinstance(given, CallerNotAllowed):
+        # We are not on a colleague's list: a fault of ours, and no answer to whoever called us.
+        log.error("refused_as_caller", why=given.message)
+        return Internal()
     if given is not None:
         return given
     code = failure.code()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded()
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        tell_of_handshake(failure.details() or "")
         return Unavailable()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # gRPC's own refusals, such as a message over the limit: a fault between colleagues, not the partner's.

@@ -24,6 +24,9 @@ SERVICE_READY: Final = Gauge("service_ready", "1 while the service takes work, b
 LOOP_RESTARTS: Final = Counter(
     "service_loop_restarts", "Times a background loop crashed and was started again.", ("loop",)
 )
+CERTIFICATE_EXPIRY: Final = Gauge(
+    "service_certificate_expiry_seconds", "Unix time at which the certificate in force ends, by its name.", ("name",)
+)
 
 
 def start_metrics_server(listen: str) -> int:
