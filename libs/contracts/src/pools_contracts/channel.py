@@ -125,7 +125,7 @@ def open_channel(
 
     `caller` leads the user agent, so that the callee's operators can tell who calls; who the callee takes it for is in
     the credentials' certificate. `service` is the full name of a service there: calls go only to replicas that say they
-    take its calls. `callee` is the name that the certificate over there must carry, where it is not that of the address.
+    take its calls. `callee` is the name that the certificate over there must carry, if not that of the address.
     """
     raw = open_raw_channel(address, caller=caller, service=service, callee=callee, credentials=credentials)
     return Channel(raw)
