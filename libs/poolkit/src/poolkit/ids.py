@@ -6,7 +6,6 @@ Source: contract section 3.
 import hashlib
 import random
 import re
-import secrets
 import threading
 import time
 from collections.abc import Mapping
@@ -63,11 +62,11 @@ class _Sequence:
             if millisecond > self.millisecond:
                 self.millisecond = millisecond
                 self.time_text = _encode(millisecond, 5)
-                # The top bit stays free for the steps below: 2^39 of the largest fit, so it cannot overflow.
-                self.tail = int.from_bytes(secrets.token_bytes(10)) >> 1
+                # The top bit stays free for the steps below: 2^39 of the largest fit, so it cannot overflow. No secret
+                # rests on it, and Python seeds `random` from the system, anew in a forked child.
+                self.tail = random.getrandbits(79)
             else:
-                # The same millisecond, or a clock set back: step on, by a random width, so that neighbours stay opaque
-                # and a forked child, whose `random` Python seeds anew, parts from its parent. No secret rests on it.
+                # The same millisecond, or a clock set back: step on, by a random width, so that neighbours stay opaque.
                 self.tail += random.getrandbits(40) + 1
             tail, time_text = self.tail, self.time_text
         return (

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from poolkit.http.types import Message
+from poolkit.http.types import WHOLE_ANSWER, Message
 
 # What only uvicorn's way of answering knows to read.
 _ITS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
@@ -18,9 +18,6 @@ _ITS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
 
 class Exchange(RequestResponseCycle):
     """Given to the application as `receive` and `send`."""
-
-    _start: Message | None = None
-    """The answer's head, until it is known whether the body comes in one piece."""
 
     async def receive(self) -> Any:
         """The body, as ASGI has it."""
@@ -32,28 +29,21 @@ class Exchange(RequestResponseCycle):
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Any) -> None:
-        """The answer, as ASGI has it."""
-        start = self._start
-        if start is None:
-            if self.response_started or message["type"] != "http.response.start":
-                await super().send(message)
-            else:
-                self._start = message
-            return
-        self._start = None
-        if self.flow.write_paused or self.disconnected or not self._answer(start, message):
-            await super().send(start)  # type: ignore[arg-type]
+        """The answer, whole or as ASGI has it."""
+        if message["type"] != WHOLE_ANSWER:
             await super().send(message)
+        elif self.response_started or self.flow.write_paused or self.disconnected or not self._answer(message):
+            start: Any = {**message, "type": "http.response.start"}
+            await super().send(start)
+            await super().send({"type": "http.response.body", "body": message["body"], "more_body": False})
 
-    def _answer(self, start: Message, message: Message) -> bool:
-        """Writes the whole answer, unless it is not whole or no common one."""
-        if message["type"] != "http.response.body" or message.get("more_body"):
-            return False
-        body: bytes = message.get("body", b"")
-        parts = [STATUS_LINE[start["status"]]]
+    def _answer(self, message: Message) -> bool:
+        """Writes the whole answer, unless it is no common one."""
+        body: bytes = message["body"]
+        parts = [STATUS_LINE[message["status"]]]
         told_length = -1
         lines = 2
-        for headers in (self.default_headers, start.get("headers", ())):
+        for headers in (self.default_headers, message["headers"]):
             for name, value in headers:
                 if name == b"content-length":
                     told_length = int(value)

@@ -1,13 +1,13 @@
 """What surrounds every HTTP request served: its ids, deadline and trace on the way in, its metrics on the way out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from poolkit.context import current_request_id
 from poolkit.errors import DomainError, HeadersTooLarge, InvalidRequest
 from poolkit.http.errors import send_error
-from poolkit.http.types import App, Message, Receive, Refuse, Scope, Send
+from poolkit.http.types import App, Message, Receive, Refuse, Scope, Send, whole_answer
 from poolkit.ids import accept_request_id
 from poolkit.rpc.deadlines import current_deadline
 from poolkit.telemetry.metrics import HTTP_SERVER_DURATION
@@ -43,13 +43,10 @@ class Surroundings:
         self._deadline_seconds = deadline_seconds
         self.draining = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["raw_path"] == READY_PATH:
-            await self._tell_ready(send)
-        else:
-            await self._serve(scope, receive, send)
+            return self._tell_ready(send)
+        return self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -67,15 +64,15 @@ class Surroundings:
         current_deadline.set(time.time() + self._deadline_seconds)
         status = 500
 
-        async def answer(message: Message) -> None:
+        def answer(message: Message) -> Awaitable[None]:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if "status" in message:
                 status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode("ascii"))]
+                headers = message["headers"] = list(message.get("headers", ()))
+                headers.append((b"x-request-id", request_id.encode("ascii")))
                 if self.draining:
                     headers.append((b"connection", b"close"))
-                message["headers"] = headers
-            await send(message)
+            return send(message)
 
         try:
             too_large = _too_large(scope, header_bytes)
@@ -94,9 +91,7 @@ class Surroundings:
 
     async def _tell_ready(self, send: Send) -> None:
         status = 200 if self._is_ready() and not self.draining else 503
-        headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        await send(whole_answer(status, [(b"cache-control", b"no-store")], b""))
 
 
 def _operation(scope: Scope) -> str:

@@ -21,7 +21,7 @@ class Paths:
 
     def __init__(self, endpoints: Mapping[str, App], *, otherwise: App) -> None:
         self._fixed: dict[str, App] = {}
-        self._around: dict[tuple[str, ...], tuple[str, App]] = {}
+        self._around: dict[str, tuple[str, App]] = {}
         places = set()
         for path, endpoint in endpoints.items():
             parts = path.split("/")
@@ -31,7 +31,7 @@ class Paths:
                 continue
             [place] = named
             places.add(place)
-            self._around[*parts[:place], "", *parts[place + 1 :]] = parts[place].strip("{}"), endpoint
+            self._around["/".join([*parts[:place], "", *parts[place + 1 :]])] = parts[place].strip("{}"), endpoint
         self._places = sorted(places)
         self._router = Router([Route(path, endpoint) for path, endpoint in endpoints.items()], redirect_slashes=False)
         self._router.default = otherwise
@@ -46,8 +46,10 @@ class Paths:
         parts = path.split("/")
         for place in self._places:
             if place < len(parts) and parts[place]:
-                found = self._around.get((*parts[:place], "", *parts[place + 1 :]))
+                part, parts[place] = parts[place], ""
+                found = self._around.get("/".join(parts))
                 if found is not None:
-                    scope["path_params"] = {found[0]: parts[place]}
+                    scope["path_params"] = {found[0]: part}
                     return found[1](scope, receive, send)
+                parts[place] = part
         return self._router(scope, receive, send)

@@ -19,7 +19,7 @@ import msgspec
 from gateway.api.openapi import document
 from gateway.api.operations import Operation
 from poolkit.errors.explained import INTRODUCTION, TITLE, explanations
-from poolkit.http.types import Receive, Scope, Send
+from poolkit.http.types import Receive, Scope, Send, whole_answer
 
 OPENAPI_PATH: Final = "/openapi.json"
 DOCS_PATH: Final = "/docs"
@@ -82,10 +82,7 @@ class StaticPage:
         """Answers 200 with the whole of it."""
         scope["endpoint"] = self
         body = self._make()
-        length = b"%d" % len(body)
-        headers = ((b"content-type", self._content_type), (b"content-length", length), *_HEADERS)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send(whole_answer(200, ((b"content-type", self._content_type), *_HEADERS), body))
 
 
 def reference_pages(operations: Sequence[Operation], documentation_url: str) -> Mapping[str, StaticPage]:

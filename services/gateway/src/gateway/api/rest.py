@@ -22,7 +22,7 @@ from poolkit.errors import (
     RequestTooLarge,
 )
 from poolkit.http.errors import error_body
-from poolkit.http.types import App, Receive, Refuse, Scope, Send
+from poolkit.http.types import App, Header, Receive, Refuse, Scope, Send, whole_answer
 
 IN_FLIGHT_MAX: Final = 4096
 BODY_SECONDS_MAX: Final = 10.0
@@ -39,11 +39,8 @@ _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET"),
     (b"access-control-allow-headers", b"authorization, x-request-id, traceparent"),
     (b"access-control-max-age", b"86400"),
-    (b"content-length", b"0"),
 )
 _encode = msgspec.json.Encoder().encode
-
-Header = tuple[bytes, bytes]
 
 
 def rest_app(
@@ -101,7 +98,7 @@ class _Endpoint:
         operation = self._operations.get(method)
         if method == "OPTIONS" and self._open:
             self._edge.answered(self._edge.begin("rest", "preflight"), 204)
-            await _send(send, 204, _PREFLIGHT, b"")
+            await send(whole_answer(204, _PREFLIGHT, b""))
             return
         cors = _ANY_ORIGIN if method in self._open else ()
         call = self._edge.begin("rest", operation.name if operation else "")
@@ -127,10 +124,8 @@ class _Endpoint:
                 read=_Reader(scope, receive),
             )
             body = _encode(operation.view(answer))
-            given = (*cors, *self._fields.headers(call.standing))
-            if call.replayed:
-                given = (*given, _REPLAYED)
-            await _send(send, 200, (_JSON, (b"content-length", b"%d" % len(body)), *given), body)
+            given = (_JSON, *cors, *self._fields.headers(call.standing))
+            await send(whole_answer(200, (*given, _REPLAYED) if call.replayed else given, body))
         except DomainError as error:
             await self._refuse(send, error, call.request_id, (*cors, *self._fields.headers(call.standing)))
         finally:
@@ -143,12 +138,12 @@ class _Endpoint:
 
     async def _refuse(self, send: Send, error: DomainError, request_id: str, given: Sequence[Header]) -> None:
         body = _encode(error_body(error, request_id, self._documentation_url))
-        headers: list[Header] = [_JSON, (b"content-length", b"%d" % len(body)), *given]
+        headers: list[Header] = [_JSON, *given]
         if error.retry_after_seconds:
             headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", self._allow))
-        await _send(send, error.reason.http_status, headers, body)
+        await send(whole_answer(error.reason.http_status, headers, body))
 
 
 class _Reader:
@@ -161,31 +156,28 @@ class _Reader:
         self._receive = receive
 
     async def __call__(self, operation: Operation) -> tuple[str, Any]:
-        body = await self._body()
+        message = await self._receive()
+        if message["type"] == "http.request" and not message["more_body"]:
+            body = message["body"]
+            if len(body) > BODY_BYTES_MAX:
+                raise RequestTooLarge
+        else:
+            body = await self._body_in_parts(message)
         subject = next(iter(self._scope["path_params"].values()), "")
         if operation.takes_body:
             return subject, decode_body(operation, body)
         return subject, decode_fields(operation, self._query())
 
-    async def _body(self) -> bytes:
-        """The whole body. Stops reading where it is too long, or comes too slowly."""
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            body = message.get("body", b"")
-            if len(body) > BODY_BYTES_MAX:
-                raise RequestTooLarge
-            return bytes(body)
-        return await self._body_in_parts(message)
-
     async def _body_in_parts(self, message: Any) -> bytes:
+        """The whole body. Stops reading where it is too long, or comes too slowly."""
         parts = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS_MAX):
                 while message["type"] == "http.request":
-                    parts += message.get("body", b"")
+                    parts += message["body"]
                     if len(parts) > BODY_BYTES_MAX:
                         raise RequestTooLarge
-                    if not message.get("more_body", False):
+                    if not message["more_body"]:
                         return bytes(parts)
                     message = await self._receive()
         except TimeoutError:
@@ -208,8 +200,3 @@ class _Reader:
             twice = next(name for name in fields if sum(name == other for other, _ in pairs) > 1)
             raise InvalidRequest("it is given twice; give it once.", field=twice[:100])
         return fields
-
-
-async def _send(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

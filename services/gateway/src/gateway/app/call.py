@@ -1,7 +1,8 @@
 """One partner call from arrival to answer: what it brought, whom it is for, and what the request log says of it."""
 
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.app.rate_limits import Standing
 from gateway.domain.entitlement import Entitlement, Principal
@@ -9,8 +10,7 @@ from poolkit.context import CallContext
 from poolkit.ids import is_request_id
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """Filled as the call goes on; a row of the request log when it ends, refused or not."""
 
     operation: str

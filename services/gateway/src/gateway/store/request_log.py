@@ -18,7 +18,7 @@ INSERT INTO request_log (
 )
 SELECT $1, $2 + row.ordinality - 1, row.request_id, row.traceparent, row.edge, row.operation, row.outcome,
        row.http_status, row.organization_id, row.key_id, row.key_label, row.idempotency_key, row.quote_id,
-       row.trade_id, row.client_reference, row.replayed, row.duration_us,
+       row.trade_id, row.client_reference, coalesce(row.replayed, false), row.duration_us,
        timestamptz 'epoch' + row.started_us * interval '1 microsecond'
   FROM ROWS FROM (json_to_recordset($3::json) AS (
            request_id text, traceparent text, edge text, operation text, outcome text, http_status smallint,
@@ -62,23 +62,44 @@ async def insert_calls(database: Database, calls: Sequence[LoggedCall], *, write
     await database.execute(_INSERT, writer_id, first_number, rows)
 
 
-def _row(call: LoggedCall, counting_from: float) -> dict[str, object]:
+class _Row(msgspec.Struct, omit_defaults=True):
+    """What is the same in most rows is left out: a missing name is null to PostgreSQL."""
+
+    request_id: str
+    traceparent: str
+    edge: str
+    operation: str
+    outcome: str
+    http_status: int
+    duration_us: int
+    started_us: int
+    organization_id: str | None = None
+    key_id: str | None = None
+    key_label: str | None = None
+    idempotency_key: str | None = None
+    quote_id: str | None = None
+    trade_id: str | None = None
+    client_reference: str | None = None
+    replayed: bool | None = None
+
+
+def _row(call: LoggedCall, counting_from: float) -> _Row:
     principal = call.principal
-    return {
-        "request_id": call.request_id,
-        "traceparent": call.traceparent,
-        "edge": call.edge,
-        "operation": call.operation,
-        "outcome": call.outcome,
-        "http_status": call.http_status,
-        "organization_id": None if principal is None else principal.organization_id,
-        "key_id": None if principal is None else principal.key_id,
-        "key_label": None if principal is None else principal.key_label,
-        "idempotency_key": call.idempotency_key or None,
-        "quote_id": call.quote_id or None,
-        "trade_id": call.trade_id or None,
-        "client_reference": call.client_reference or None,
-        "replayed": call.replayed,
-        "duration_us": min(int((call.ended - call.started) * 1e6), _INTEGER_MAX),
-        "started_us": int((counting_from + call.started) * 1e6),
-    }
+    return _Row(
+        request_id=call.request_id,
+        traceparent=call.traceparent,
+        edge=call.edge,
+        operation=call.operation,
+        outcome=call.outcome,
+        http_status=call.http_status,
+        duration_us=min(int((call.ended - call.started) * 1e6), _INTEGER_MAX),
+        started_us=int((counting_from + call.started) * 1e6),
+        organization_id=None if principal is None else principal.organization_id,
+        key_id=None if principal is None else principal.key_id,
+        key_label=None if principal is None else principal.key_label,
+        idempotency_key=call.idempotency_key or None,
+        quote_id=call.quote_id or None,
+        trade_id=call.trade_id or None,
+        client_reference=call.client_reference or None,
+        replayed=call.replayed or None,
+    )

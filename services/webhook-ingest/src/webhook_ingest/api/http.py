@@ -13,7 +13,7 @@ from starlette.routing import Route
 from poolkit.context import current_request_id
 from poolkit.errors import DomainError, Internal, InvalidRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from poolkit.http.errors import error_body
-from poolkit.http.types import Receive, Scope, Send
+from poolkit.http.types import Receive, Scope, Send, whole_answer
 from webhook_ingest.api.bodies import ReceivedBody, encode
 from webhook_ingest.app.intake import Intake, Posted
 
@@ -116,6 +116,4 @@ async def _send_error(send: Send, error: DomainError, documentation_url: str) ->
 
 
 async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
-    await send({"type": "http.response.body", "body": body})
+    await send(whole_answer(status, (_JSON, *headers), body))
