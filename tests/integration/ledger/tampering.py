@@ -193,6 +193,19 @@ async def consumed_hold(books: Books, trades: list[str]) -> tuple[list[str], tup
     return [statement], ("holds", trades[4].replace("pt_", "hold_"), "consumed_unsettled")
 
 
+async def changed_hold(books: Books, trades: list[str]) -> tuple[list[str], tuple[str, str, str]]:
+    statement = f"UPDATE holds SET amount = amount - 1 WHERE trade_id = '{trades[0]}'"
+    return [statement], ("holds", trades[0].replace("pt_", "hold_"), "amount")
+
+
+async def changed_open_hold(books: Books, trades: list[str]) -> tuple[list[str], tuple[str, str, str]]:
+    return [f"UPDATE holds SET amount = amount - 1 WHERE trade_id = '{trades[4]}'"], (
+        "accounts",
+        "partner:EUR:0:org_1",
+        "held",
+    )
+
+
 async def moved_head(books: Books, trades: list[str]) -> tuple[list[str], tuple[str, str, str]]:
     return ["UPDATE chain_heads SET sequence = sequence + 1 WHERE organization_id = 'org_2'"], (
         "chain_heads",
@@ -238,6 +251,8 @@ CASES: list[Case] = [
     changed_held,
     reopened_hold,
     consumed_hold,
+    changed_hold,
+    changed_open_hold,
     moved_head,
     deleted_head,
     deleted_event,

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.app.bury_event import bury_event
 from ledger.app.compare_books import Findings, compare_books
-from ledger.app.replay import replay
+from ledger.app.replay import Refused, replay
 from ledger.store.events import StoredEvent
 from ledger.store.whole_books import Cut, read_cut
 from pools.types.v1 import types_pb2
@@ -46,8 +46,9 @@ async def test_replayed_events_give_the_same_ledger_to_the_last_byte(
     assert await books.count("inbox", "state <> 'applied'") == 0
 
     async with open_books(postgres) as rebuilt:
-        replayed = await replay(books.database, rebuilt.apply_events, rebuilt.decode)
-        assert (replayed.events, replayed.refused) == (await books.count("inbox"), [])
+        refused: list[Refused] = []
+        events = await replay(books.database, rebuilt.apply_events, rebuilt.decode, refuse=refused.append)
+        assert (events, refused) == (await books.count("inbox"), [])
         original, again = await snapshot(books.admin), await snapshot(rebuilt.admin)
         for what, rows in original.items():
             assert rows
@@ -111,7 +112,7 @@ LIES: dict[str, tuple[str, list[tuple[str, str]]]] = {
 async def test_whatever_a_superuser_changed_is_named_and_nothing_else(books: Books, postgres: RunningPostgres) -> None:
     await books.apply(payin("org_1", "2000.00"), payin("org_1", "300.00"), top_up(), payin("org_2"))
     async with open_books(postgres) as rebuilt:
-        await replay(books.database, rebuilt.apply_events, rebuilt.decode)
+        await replay(books.database, rebuilt.apply_events, rebuilt.decode, refuse=pytest.fail)
         # What is posted after the cut is no difference.
         cut = await read_cut(books.database)
         await books.apply(payin("org_2"), payin("org_3"))
@@ -142,8 +143,9 @@ async def test_stored_bytes_that_were_changed_show_in_the_books_or_cannot_be_app
     await books.admin.execute(change, forged.event_id, more.payload)
     await books.admin.execute(change, broken.event_id, b"\xff")
     async with open_books(postgres) as rebuilt:
-        replayed = await replay(books.database, rebuilt.apply_events, rebuilt.decode)
-        assert [refused.event_id for refused in replayed.refused] == [broken.event_id]
+        refused: list[Refused] = []
+        await replay(books.database, rebuilt.apply_events, rebuilt.decode, refuse=refused.append)
+        assert [each.event_id for each in refused] == [broken.event_id]
         findings = await compared(books, rebuilt)
     found = {(difference.kind, difference.what) for difference in findings.first}
     assert {
@@ -165,7 +167,6 @@ async def test_an_event_that_was_dead_and_came_again_is_rebuilt_like_any_other(
     await books.apply(other)
     await books.apply(event._replace(traceparent=event.traceparent[:-4] + "ff-01", offset=77))
     async with open_books(postgres) as rebuilt:
-        replayed = await replay(books.database, rebuilt.apply_events, rebuilt.decode)
-        assert (replayed.events, replayed.refused) == (2, [])
+        assert await replay(books.database, rebuilt.apply_events, rebuilt.decode, refuse=pytest.fail) == 2
         findings = await compared(books, rebuilt)
         assert findings.ok, findings.first

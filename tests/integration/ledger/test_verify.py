@@ -122,6 +122,24 @@ async def test_what_a_superuser_changes_is_found_and_named(
     assert findings[0].expected != findings[0].found
 
 
+async def test_sum_that_is_broken_is_named_even_where_hashes_fit_it_and_where_its_event_is_gone(posted: Posted) -> None:
+    books, key, trades = posted
+    settled = SETTLED.format(trade=trades[0])
+    row = await books.admin.fetch_row(f"SELECT id, event_id FROM transactions WHERE number = {settled}")
+    assert row is not None
+    leg = ("entries", f"le_{row['id'][7:]}2", "amount")
+    broken = ("transactions", row["id"], "unbalanced")
+    async with tampered(
+        books, f"UPDATE entries SET amount = amount + 1 WHERE leg = 2 AND transaction_number = {settled}"
+    ):
+        await unguarded(books, await chain_anew(books, "org_1"))
+        findings = (await verify(books, key)).findings
+        assert [finding[:3] for finding in findings[:2]] == [leg, broken]
+        assert findings[1].found == "EUR 1.00"
+        await unguarded(books, [f"DELETE FROM inbox WHERE event_id = '{row['event_id']}'"])
+        assert (await verify(books, key)).findings[0][:3] == broken
+
+
 async def test_chain_that_a_superuser_computes_anew_no_longer_ends_in_the_signed_head(posted: Posted) -> None:
     books, key, trades = posted
     account = "(SELECT id FROM accounts WHERE name = 'partner:EUR:0:org_1')"
@@ -137,6 +155,7 @@ async def test_chain_that_a_superuser_computes_anew_no_longer_ends_in_the_signed
         f"UPDATE entries SET balance_after = balance_after + 99.00 WHERE account_id = {account} AND {later}",
         f"UPDATE accounts SET balance = balance + 99.00 WHERE id = {account}",
         f"UPDATE accounts SET balance = balance - 99.00 WHERE id = {conversion}",
+        f"UPDATE holds SET amount = amount - 99.00 WHERE trade_id = '{trades[0]}'",
     ]
     async with tampered(books, *steps):
         assert {finding.what for finding in (await verify(books, key)).findings} == {"amount"}

@@ -21,7 +21,7 @@ from ledger.app.account_directory import AccountDirectory
 from ledger.app.apply_events import ApplyEvents
 from ledger.app.compare_books import Difference, Findings, compare_books
 from ledger.app.compare_owners import Agreement, compare_owners
-from ledger.app.replay import replay
+from ledger.app.replay import Refused, replay
 from ledger.outbound.owners import TOPICS, OwnerClient
 from ledger.settings import LedgerSettings
 from ledger.store.whole_books import Cut, count_events, has_settled, is_empty, read_cut
@@ -85,15 +85,14 @@ async def _rebuild(settings: RebuildSettings, *, against_owners: bool) -> dict[s
         total = await count_events(live, cut)
         decode = decoder(settings.mode)
         findings = Findings()
-        replayed = await replay(
+        events = await replay(
             live,
             ApplyEvents(rebuilt, AccountDirectory(rebuilt), decode),
             decode,
+            refuse=lambda refused: findings.add(_refusal(refused)),
             through_sequence=cut.sequence,
             told=_teller("events replayed", total),
         )
-        for sequence, event_id, why in replayed.refused:
-            findings.add(Difference(sequence, "event", event_id, f"can no longer be applied: {why}", "applied", ""))
         await compare_books(live, rebuilt, cut, findings, _teller("transactions compared"))
         agreement = None
         if owners is not None:
@@ -101,7 +100,7 @@ async def _rebuild(settings: RebuildSettings, *, against_owners: bool) -> dict[s
     return {
         "ok": findings.ok and (agreement is None or agreement.ok),
         "throughSequence": cut.sequence,
-        "events": replayed.events,
+        "events": events,
         "compared": dict(findings.compared),
         "differences": dict(findings.differing),
         "first": [_difference(difference) for difference in findings.first],
@@ -164,6 +163,11 @@ def _teller(what: str, total: int = 0) -> Callable[[int], None]:
             print(f"{done:,} of {total:,} {what}" if total else f"{done:,} {what}", file=sys.stderr, flush=True)
 
     return tell
+
+
+def _refusal(refused: Refused) -> Difference:
+    why = f"can no longer be applied: {refused.why}"
+    return Difference(refused.sequence, "event", refused.event_id, why, "applied", "")
 
 
 def _difference(difference: Difference) -> dict[str, str | None]:

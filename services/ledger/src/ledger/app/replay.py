@@ -21,6 +21,8 @@ _PASSING: Final = (Unavailable, OSError)
 
 Told = Callable[[int], None]
 """Is told how many events have been replayed so far."""
+Refuse = Callable[["Refused"], None]
+"""Is told of each event that cannot be applied: of broken books that may be every one, so nothing here keeps them."""
 
 
 class Refused(NamedTuple):
@@ -31,28 +33,22 @@ class Refused(NamedTuple):
     why: str
 
 
-class Replayed(NamedTuple):
-    """How it went."""
-
-    events: int
-    refused: list[Refused]
-
-
 async def replay(
     source: Database,
     apply: ApplyEvents,
     decode: Decode,
     *,
+    refuse: Refuse,
     through_sequence: int = SEQUENCE_MAX,
     told: Told = lambda _: None,
-) -> Replayed:
-    """Applies every event that `source` has applied, to a sequence. `apply` writes to another, empty ledger.
+) -> int:
+    """Applies every event that `source` has applied, to a sequence; answers how many. `apply` writes to another, empty
+    ledger.
 
     What cannot be applied is left out and named; it goes on, so that all that differs for it is found.
     """
     count = 0
-    refused: list[Refused] = []
-    async for batch in _batches(source, decode, through_sequence, refused):
+    async for batch in _batches(source, decode, through_sequence, refuse):
         try:
             await apply([event for _, event in batch])
         except _PASSING:
@@ -60,31 +56,30 @@ async def replay(
         except Exception:
             # Bytes that someone changed may fail in any way, alone or in company.
             for sequence, event in batch:
-                refused += await _alone(apply, sequence, event)
+                await _alone(apply, sequence, event, refuse)
         count += len(batch)
         told(count)
-    return Replayed(count, refused)
+    return count
 
 
-async def _alone(apply: ApplyEvents, sequence: int, event: Event) -> list[Refused]:
+async def _alone(apply: ApplyEvents, sequence: int, event: Event, refuse: Refuse) -> None:
     try:
         await apply([event])
     except _PASSING:
         raise
     except Exception as error:
-        return [Refused(sequence, event.event_id, str(error) or type(error).__name__)]
-    return []
+        refuse(Refused(sequence, event.event_id, str(error) or type(error).__name__))
 
 
 async def _batches(
-    source: Database, decode: Decode, through_sequence: int, refused: list[Refused]
+    source: Database, decode: Decode, through_sequence: int, refuse: Refuse
 ) -> AsyncIterator[list[tuple[int, Event]]]:
     batch: list[tuple[int, Event]] = []
     async for sequence, stored in _stored(source, through_sequence):
         try:
             event = decode(stored)
         except DomainError as error:
-            refused.append(Refused(sequence, stored.event_id, str(error)))
+            refuse(Refused(sequence, stored.event_id, str(error)))
             continue
         if event.awaits and batch:
             yield batch

@@ -132,7 +132,7 @@ class _Run:
             after = last
 
     async def holds(self) -> AsyncGenerator[Progress | Finding]:
-        """No open hold on a trade that has ended, and none consumed without its trade having settled."""
+        """No open hold on a trade that has ended, and none consumed but for what its settled trade was posted for."""
         after = ""
         while True:
             rows = await audit.check_holds(self._unit, after_trade_id=after)
@@ -275,4 +275,6 @@ def _hold_finding(row: Any) -> Finding:
         return Finding("holds", hold, "organization", row["organization_id"], found)
     if row["state"] == "open":
         return Finding("holds", hold, "open_on_ended_trade", f"ended: the trade {statuses}", "open")
+    if row["paid"] is not None and row["paid"] != row["amount"]:
+        return Finding("holds", hold, "amount", str(row["paid"]), str(row["amount"]))
     return Finding("holds", hold, "consumed_unsettled", "consumed by a settled trade", statuses or "no such event")

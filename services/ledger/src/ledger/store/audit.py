@@ -119,25 +119,33 @@ WITH page AS MATERIALIZED (
         SELECT * FROM holds WHERE trade_id > $1 ORDER BY trade_id LIMIT $2
     ) AS holds LEFT JOIN accounts ON accounts.id = holds.account_id
 ), checked AS (
-    SELECT trade_id, organization_id, account_organization_id, account_id, state, amount, ended.statuses
+    SELECT trade_id, organization_id, account_organization_id, account_id, state, amount, ended.statuses, posted.paid
     FROM page LEFT JOIN LATERAL (
         SELECT string_agg(status, ', ' ORDER BY status) AS statuses
         FROM unnest(ARRAY['failed', 'released', 'settled']) AS status
         JOIN inbox ON inbox.state = 'applied' AND inbox.event_id =
             encode(sha256(convert_to(page.trade_id || ':pool.transaction.' || status, 'UTF8')), 'hex')
     ) AS ended ON page.state IN ('open', 'consumed')
+    LEFT JOIN LATERAL (
+        SELECT -entries.amount AS paid FROM transactions
+        JOIN entries ON entries.transaction_number = transactions.number AND entries.account_id = page.account_id
+        WHERE transactions.trade_id = page.trade_id AND transactions.trade_id <> ''
+          AND transactions.reason = 'buy_debit'
+        LIMIT 1
+    ) AS posted ON page.state = 'consumed'
 ), counted AS (
     SELECT max(trade_id) AS last, count(*) AS holds FROM checked
 )
 SELECT counted.last, counted.holds, told.* FROM counted LEFT JOIN (
-    SELECT trade_id, organization_id, account_organization_id, state, statuses, NULL::bigint AS account_id,
-           NULL::numeric AS amount, NULL::bigint AS open_holds
+    SELECT trade_id, organization_id, account_organization_id, state, statuses, paid, NULL::bigint AS account_id,
+           amount, NULL::bigint AS open_holds
     FROM checked
     WHERE (state = 'open' AND statuses IS NOT NULL)
        OR (state = 'consumed' AND coalesce(statuses, '') NOT LIKE '%settled%')
        OR (account_id IS NOT NULL AND account_organization_id IS DISTINCT FROM organization_id)
+       OR amount <> paid
     UNION ALL
-    SELECT NULL, NULL, NULL, NULL, NULL, account_id, sum(amount), count(*)
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, account_id, sum(amount), count(*)
     FROM checked WHERE state = 'open' GROUP BY account_id
 ) AS told ON true
 ORDER BY told.trade_id
