@@ -14,17 +14,18 @@ import asyncpg
 import httpx
 import pytest
 
+from poolctl.keyscan.scan import scan_paths
 from poolctl.receiver import WebhookReceiver
 from poolctl.session import Addresses, Session
+from pools.gateway.v1 import admin_pb2
 from tests.contract.test_partner_visible_fields import is_forbidden
 from tests.e2e.commands import Poolctl
 from tests.e2e.databases import Databases
 from tests.e2e.partners import POOL, SETTLES, Partner, PartnerFactory
-from tests.e2e.story import KEY, REFERENCE, Story, journey, tell
+from tests.e2e.story import KEY, NEVER_REPORTS, REFERENCE, Story, journey, names_in, reserve, tell
 from tests.waiting import eventually
 
 RETURNS_IN_DISORDER = SETTLES[:-4] + "0006"
-NEVER_REPORTS = SETTLES[:-4] + "0005"
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,18 @@ class TestReviewRows:
             answer = await http.request(method, path, headers={**headers, "Idempotency-Key": "k"})
             assert answer.status_code == 403, (method, path, answer.text)
 
+    async def test_client_to_partner_server_no_secret_key_lies_in_a_browser_bundle_or_mobile_configuration(
+        self, story: Story, tmp_path: Path
+    ) -> None:
+        bundle, config = tmp_path / "app.min.js", tmp_path / "Config.plist"
+        bundle.write_text(f'fetch("/v1/pools",{{headers:{{authorization:"Bearer {story.partner.publishable_key}"}}}})')
+        config.write_text("<dict><key>pools</key><string>https://pools.example</string></dict>")
+        assert scan_paths([tmp_path]).ok
+        config.write_text(f"<dict><key>pools</key><string>{story.partner.secret_key}</string></dict>")
+        report = scan_paths([tmp_path])
+        assert [finding.path for finding in report.findings] == [str(config)]
+        assert story.partner.secret_key not in str(report.document())
+
     async def test_partner_server_to_0pools_calls_are_kept_with_request_id_and_idempotency_key(
         self, story: Story, databases: Databases
     ) -> None:
@@ -204,22 +217,31 @@ class TestRecords:
         assert (entry.delta.amount, entry.delta.currency) == ("-100.00", "EUR")
 
     async def test_the_example_product_record_comes_out_of_the_api_and_of_the_journey_field_by_field(
-        self, story: Story
+        self, partner: Partner, session: Session
     ) -> None:
-        record = story.reserved_journey.record
-        reserved = story.reserved
-        assert {field.name: getattr(record, field.name) for field in record.DESCRIPTOR.fields} == {
-            "product_area": record.product_area,
-            "partner_reference": reserved["clientReference"],
-            "pool_id": reserved["poolId"],
-            "quote_id": reserved["quoteId"],
-            "transact_id": reserved["transactId"],
-            "status": record.status,
-            "request_id": reserved["requestId"],
-            "reconciliation_state": reserved["reconciliationState"],
+        seen = await reserve(partner, session, label="architecture")
+
+        async def recorded() -> admin_pb2.ProductRecord | None:
+            found = await journey(session, seen["transactId"])
+            # The label is read off the call, which is on record a moment after its answer.
+            return found.record if found.record.product_area else None
+
+        record = await eventually(recorded, "the call is on record")
+        told = {field.name: getattr(record, field.name) for field in record.DESCRIPTOR.fields}
+        assert told == {
+            "product_area": "architecture",
+            "partner_reference": seen["clientReference"],
+            "pool_id": seen["poolId"],
+            "quote_id": seen["quoteId"],
+            "transact_id": seen["transactId"],
+            "status": seen["status"],
+            "request_id": seen["requestId"],
+            "reconciliation_state": seen["reconciliationState"],
         }
-        assert (reserved["status"], reserved["reconciliationState"]) == ("reserved", "open")
-        assert record.status in ("reserved", "settled")
+        fixed = ("partner_reference", "pool_id", "status", "reconciliation_state")
+        assert [told[name] for name in fixed] == ["partner_order_123", "EUR-USDT", "reserved", "open"]
+        minted = ("quote_id", "transact_id", "request_id")
+        assert [told[name].rpartition("_")[0] for name in minted] == ["pq_test", "pt_test", "req"]
 
 
 class TestFailureModes:
@@ -266,18 +288,10 @@ class TestFailureModes:
             owners[service] = {row["tablename"] for row in found}
         for table, owner in {
             "organizations": "gateway",
+            "intents": "trade",
             "quotes": "quote",
             "trades": "trade",
             "webhooks": "webhook-ingest",
             "entries": "ledger",
         }.items():
             assert [service for service, tables in owners.items() if table in tables] == [owner]
-
-
-def names_in(document: Any) -> list[str]:
-    """Every key of a JSON document, however deep."""
-    if isinstance(document, dict):
-        return [*document, *(name for value in document.values() for name in names_in(value))]
-    if isinstance(document, list):
-        return [name for value in document for name in names_in(value)]
-    return []
