@@ -21,6 +21,7 @@ from poolctl.partner_api import PartnerApi
 from poolctl.payin import pay_in
 from poolctl.session import Addresses, Session
 from poolctl.stack import Stack
+from poolctl.stack.programs import PROGRAMS
 from poolkit.security import sign_standard
 from pools.gateway.v1 import admin_pb2
 from pools.webhook_ingest.v1 import webhook_ingest_pb2
@@ -29,6 +30,8 @@ from tests.waiting import eventually
 POOL = "EUR-USDT"
 QUICK_RECOVERY = {"POOLS_RECOVERY_CLAIM_SECONDS": "1"}
 """So that a test need not wait the five seconds after which recovery takes an intent over."""
+ENVIRONMENT = {program.name: {"POOLS_TRACE_SAMPLES_PER_SECOND_MAX": "1000"} for program in PROGRAMS}
+ENVIRONMENT["trade"] |= QUICK_RECOVERY
 
 
 @dataclass(slots=True)
@@ -110,7 +113,7 @@ class Town:
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     """One stack for all chaos tests; each test leaves it with every part running."""
     directory: Path = tmp_path_factory.mktemp("chaos")
-    stack = Stack(directory, environment={"trade": QUICK_RECOVERY})
+    stack = Stack(directory, environment=ENVIRONMENT)
     await stack.start()
     town = Town(stack)
     await town.value("quote", "UPDATE pools SET quote_ttl_ms = 300000")

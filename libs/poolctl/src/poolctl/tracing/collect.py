@@ -6,7 +6,7 @@ batch into the requests it was shared with.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from poolkit.telemetry.spanstore import StoredSpan, spans_mentioning
@@ -40,11 +40,22 @@ class _Index:
 
 
 def read_request(directory: Path, request_id: str) -> list[StoredSpan]:
-    """The request's spans in the span store. Each pass reads what the one before pointed at, until nothing is new."""
-    texts = {f'"{request_id}"'}
+    """The request's spans in the span store."""
+    return read_requests(directory, [request_id])[request_id]
+
+
+def read_requests(directory: Path, request_ids: Sequence[str]) -> dict[str, list[StoredSpan]]:
+    """Each request's spans. Each pass reads what the one before pointed at, until nothing is new."""
+    texts = {f'"{request_id}"' for request_id in request_ids}
     while True:
-        found = spans_of_request(spans_mentioning(directory, texts), request_id)
-        traces = {span.trace_id for span in found} | {trace_id for span in found for trace_id, _ in span.links}
+        stored = list(spans_mentioning(directory, texts))
+        found = {request_id: spans_of_request(stored, request_id) for request_id in request_ids}
+        traces = {
+            trace_id
+            for spans in found.values()
+            for span in spans
+            for trace_id in (span.trace_id, *(linked for linked, _ in span.links))
+        }
         if traces <= texts:
             return found
         texts |= traces
