@@ -87,6 +87,10 @@ docs: setup ## write anew what is written from the code: docs/errors.md, the ref
 bench: setup ## measure against the floor; writes build/bench.json
 	@$(BIN)/python -m tests.bench
 
+.PHONY: skew
+skew: setup ## run the services of BASE=<revision> beside the present ones, all 32 combinations under load: fifteen minutes
+	@$(BIN)/python -m tests.skew '$(BASE)'
+
 TRADES ?= 400000
 
 .PHONY: bench-large

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from poolctl.session import Addresses
 from poolctl.stack import Stack
@@ -38,7 +39,7 @@ def target(wiring: Wiring, service: str, port: str = "grpc") -> str:
     return f"ipv4:{','.join(addresses_of(wiring, service, port))}"
 
 
-def _rows(proxy: Proxy) -> list[Program]:
+def _rows(proxy: Proxy, pythons: Mapping[str, str]) -> list[Program]:
     def told(program: Program) -> Callable[[Wiring], Mapping[str, str]]:
         def environment(wiring: Wiring) -> dict[str, str]:
             own = dict(program.environment(wiring))
@@ -53,19 +54,17 @@ def _rows(proxy: Proxy) -> list[Program]:
         return environment
 
     rows = [replace(program, environment=told(program)) for program in (*SERVICES, SANDBOX)]
-    rows += [
-        replace(program, name=second(program.name), environment=told(program), prepare=None) for program in SERVICES
-    ]
-    return rows
+    rows += [replace(row, name=second(row.name), prepare=None) for row in rows if row.name != SANDBOX.name]
+    return [replace(row, python=pythons.get(row.name, row.python)) for row in rows]
 
 
 class Fleet:
-    """A stack of two replicas a service, and the proxy before it."""
+    """A stack of two replicas a service, and the proxy before it; `pythons` run replicas, by their names."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, pythons: Mapping[str, str] = MappingProxyType({})) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.proxy = Proxy(directory, list(HTTP_PORTS))
-        self.stack = Stack(directory / "stack", programs=_rows(self.proxy))
+        self.stack = Stack(directory / "stack", programs=_rows(self.proxy, pythons))
 
     @property
     def addresses(self) -> Addresses:
@@ -88,6 +87,14 @@ class Fleet:
     async def replace(self, replica: str) -> None:
         """SIGTERM, then a new process; returns when that has been ready for a while, as a rollout waits."""
         await self.stack.stop_part(replica)
+        await self._start(replica)
+
+    async def exchange(self, leaving: str, coming: str) -> None:
+        """The one is ready for a while before the other gets its SIGTERM, as a rollout with a surge goes."""
+        await self._start(coming)
+        await self.stack.stop_part(leaving)
+
+    async def _start(self, replica: str) -> None:
         await self.stack.start_part(replica)
         ready_at = time.monotonic()
         await eventually(lambda: time.monotonic() - ready_at >= READY_SECONDS_MIN, f"{replica} has been ready")

@@ -17,6 +17,7 @@ import grpc
 import httpx
 from google.protobuf.message import Message
 
+from poolctl.session import Addresses
 from poolkit.errors import CATALOGUE
 from poolkit.ids import new_id
 from poolkit.rpc.channels import open_channel
@@ -33,13 +34,10 @@ OWN_REPORT: Final = "0005"
 _NO_RETRIES: Final = json.dumps(
     {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": GatewayClient.service}}
 )
-_UNANSWERED: Final = frozenset({"unavailable", "deadline_exceeded", "overloaded"})
+_UNANSWERED: Final = frozenset(code for code, reason in CATALOGUE.items() if reason.http_status == 503)
 _IN_PROGRESS: Final = "idempotency_in_progress"
-
-
-def status_of(code: str) -> int:
-    """The HTTP status of a reason."""
-    return 200 if code == "ok" else CATALOGUE[code].http_status if code in CATALOGUE else 500
+_ENDED_MEANWHILE: Final = frozenset({"quote_rejected", "quote_expired"})
+"""What became of a quote while nobody answered: rejected by the first of two calls, or too old by the second."""
 
 
 class PlainCaller(Caller):
@@ -61,19 +59,21 @@ class Noted:
     failures: list[str] = field(default_factory=list)
     trades: dict[str, str] = field(default_factory=dict)
     """How each accepted trade is to end, by its id."""
-    journeys: int = 0
+    orders: int = 0
+    unanswered: int = 0
+    """Answers with 503, which a patient caller asks again."""
 
 
 class Patrons:
     """Callers over both edges. With `patience`, a 503 is asked again as a partner would; without, it is a failure."""
 
-    def __init__(self, partner: Partner, *, rest: str, address: str, webhooks: str, source: str, secret: str) -> None:
-        channel = open_channel(address, "patron", options=[("grpc.service_config", _NO_RETRIES)])
+    def __init__(self, partner: Partner, addresses: Addresses, *, source: str, secret: str) -> None:
+        channel = open_channel(addresses.grpc, "patron", options=[("grpc.service_config", _NO_RETRIES)])
         self._client = GatewayClient(channel)
         self._http = httpx.AsyncClient(timeout=10, trust_env=False)
-        doors: Any = SimpleNamespace(rest=rest, partner=self._client)
+        doors: Any = SimpleNamespace(rest=addresses.rest, partner=self._client)
         self._callers = [PlainCaller(doors, self._http, edge, partner.secret_key) for edge in EDGES]
-        self._report_url = f"{webhooks}/v1/webhooks/{source}"
+        self._report_url = f"{addresses.webhooks}/v1/webhooks/{source}"
         self._secret = secret
         self._numbers = count()
         self._running = True
@@ -86,7 +86,7 @@ class Patrons:
         async def orders(caller: Caller) -> None:
             while self._running:
                 await self._order(caller, next(self._numbers))
-                self.noted.journeys += 1
+                self.noted.orders += 1
 
         await asyncio.gather(*(orders(caller) for caller in self._callers for _ in range(at_once)))
 
@@ -106,13 +106,13 @@ class Patrons:
         await self._ask(caller.list_pools)
         await self._ask(caller.get_capabilities)
         await self._ask(caller.get_balance)
-        await self._ask(lambda: caller.get_funding("EUR"))
+        await self._ask(lambda: caller.get_funding("EUR"), what="get_funding")
         if quote:
             await self._accept(caller, quote, ending)
         unwanted = await self._quote(caller, ending)
         if unwanted:
-            await self._ask(lambda: caller.reject_quote(unwanted), besides="quote_rejected")
-            await self._ask(lambda: caller.get_quote(unwanted))
+            await self._ask(lambda: caller.reject_quote(unwanted), what="reject_quote", besides=_ENDED_MEANWHILE)
+            await self._ask(lambda: caller.get_quote(unwanted), what="get_quote")
         await self._ask(caller.list_trades)
         await self._ask(caller.ledger)
 
@@ -128,22 +128,25 @@ class Patrons:
         return _quote_id(answer) if answer else ""
 
     async def _accept(self, caller: Caller, quote_id: str, ending: str) -> None:
-        answer = await self._ask(lambda: caller.transact(quote_id, quote_id), what="transact", besides="quote_expired")
+        answer = await self._ask(lambda: caller.transact(quote_id, quote_id), what="transact", besides=_ENDED_MEANWHILE)
         if answer is None or answer.code != "ok":
             return
         trade_id = str(_of(answer, "trade", "transactId", "transact_id"))
         self.noted.trades[trade_id] = ENDINGS[ending]
-        await self._ask(lambda: caller.get_transaction(quote_id))
-        await self._ask(lambda: caller.get_trade(trade_id))
+        await self._ask(lambda: caller.get_transaction(quote_id), what="get_transaction")
+        await self._ask(lambda: caller.get_trade(trade_id), what="get_trade")
         if ending == OWN_REPORT:
             crypto = str(_of(answer, "trade", "cryptoAmount", "crypto"))
             body = _settled(trade_id, crypto)
             await self._ask(lambda: self._report(body), what="report")
 
     async def _ask(
-        self, call: Callable[[], Awaitable[Answer]], *, what: str = "", besides: str = "ok"
+        self, call: Callable[[], Awaitable[Answer]], *, what: str = "", besides: frozenset[str] = frozenset()
     ) -> Answer | None:
-        """The answer, and a note where it is not what it is to be; None after a failure."""
+        """The answer, and a note where it is not what it is to be; None after a failure.
+
+        To `besides` it may come where a patient caller has asked for long, this or what came before.
+        """
         what = what or getattr(call, "__name__", "call")
 
         async def once() -> Answer:
@@ -152,20 +155,21 @@ class Patrons:
             except (httpx.TransportError, grpc.aio.AioRpcError, AssertionError, ValueError, KeyError) as broken:
                 return Answer(repr(broken), None, "", False)
 
+        async def answered() -> Answer | None:
+            answer = await once()
+            self.noted.unanswered += answer.code in _UNANSWERED
+            return None if answer.code in _UNANSWERED | {_IN_PROGRESS} else answer
+
         began = datetime.now(UTC)
         answer = await once()
-        again = False
+        allowed = {"ok"} | (besides if self.patience else set())
         if self.patience and answer.code in _UNANSWERED:
-            again = True
-            answer = await eventually(
-                lambda: _until_answered(once), f"{what} is answered", seconds=90, every_seconds=0.2
-            )
+            self.noted.unanswered += 1
+            answer = await eventually(answered, f"{what} is answered", seconds=90, every_seconds=0.2)
         self.noted.calls[what] += 1
-        if answer.code == "ok" or (again and answer.code == besides):
+        if answer.code in allowed:
             return answer
-        if not (again and answer.code == _IN_PROGRESS):
-            said = f"{began:%H:%M:%S.%f} {what}: {answer.code}, request {answer.request_id or '-'}"
-            self.noted.failures.append(said)
+        self.noted.failures.append(f"{began:%H:%M:%S.%f} {what}: {answer.code}, request {answer.request_id or '-'}")
         return None
 
     async def _report(self, body: bytes) -> Answer:
@@ -174,11 +178,6 @@ class Patrons:
         if response.status_code != 200:
             return Answer(response.json()["code"], None, response.headers.get("x-request-id", ""), False)
         return Answer("ok", response.json(), response.headers["x-request-id"], False)
-
-
-async def _until_answered(once: Callable[[], Awaitable[Answer]]) -> Answer | None:
-    answer = await once()
-    return None if answer.code in _UNANSWERED | {_IN_PROGRESS} else answer
 
 
 def _of(answer: Answer, message: str, camel: str, snake: str) -> Any:

@@ -32,6 +32,7 @@ defaults
   timeout server 60s
   timeout check 1s
   option httpchk GET /ready
+  http-check expect ! status 503
   default-server check inter 100ms fall 1 rise 1
 """
 _SIDE = """

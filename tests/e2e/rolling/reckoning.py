@@ -19,14 +19,7 @@ _EVENTS = {"settled": 1, "failed": 1, "released": 1, "returned": 2}
 
 
 async def check(
-    noted: Noted,
-    *,
-    partner: Partner,
-    funds: Decimal,
-    session: Session,
-    databases: Databases,
-    receiver: WebhookReceiver,
-    poolctl: Poolctl,
+    noted: Noted, partner: Partner, funds: Decimal, session: Session, databases: Databases, receiver: WebhookReceiver
 ) -> None:
     """Waits until everything has come to rest, and compares."""
     own = partner.organization_id
@@ -55,14 +48,13 @@ async def check(
             return bool(await databases.value(service, waiting) == 0)
 
         await eventually(all_told, f"{service} has told everything", seconds=30)
-    await _check_books(partner, funds, session, databases, poolctl)
+    await _check_books(partner, funds, session, databases)
     for trade in noted.trades:
         await receiver.event_of(trade, seconds=30)
 
 
-async def _check_books(
-    partner: Partner, funds: Decimal, session: Session, databases: Databases, poolctl: Poolctl
-) -> None:
+async def _check_books(partner: Partner, funds: Decimal, session: Session, databases: Databases) -> None:
+    poolctl = Poolctl(session.addresses.data_dir)
     own = partner.organization_id
     books = await session.ledger.admin.GetTrialBalance(ledger_pb2.GetTrialBalanceRequest())
     assert books.balanced

@@ -161,9 +161,9 @@ async def test_health_tells_readiness_liveness_and_whether_calls_are_taken_apart
         serving_state, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
         names = ("", SERVICE, "liveness")
         assert [await state(name) for name in names] == [not_serving, serving_state, serving_state]
-        await server.health.set_serving(True)
+        server.health.set_serving(True)
         assert [await state(name) for name in names] == [serving_state] * 3
-        await server.health.leave()
+        server.health.leave()
         assert [await state(name) for name in names] == [not_serving, not_serving, serving_state]
 
 

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
 
 from poolkit.rpc.server import METADATA_BYTES_MAX, SERVER_OPTIONS, RpcServer
+from pools.quote.v1 import quote_pb2
+from tests.integration.poolkit.quotes import serving as quotes
 
 HEALTH = "/grpc.health.v1.Health/Check"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -44,6 +47,26 @@ async def test_a_client_that_does_not_get_on_with_connecting_is_cut_off(sent: by
         assert received.exception() is None or isinstance(received.exception(), ConnectionError)
         writer.transport.abort()
         assert await check(server) is not None
+
+
+async def test_a_connection_that_has_reached_its_age_ends_without_a_failed_call() -> None:
+    """Ended ages are how callers find new replicas, so they come all the time, in the midst of calls."""
+    assert dict(SERVER_OPTIONS)["grpc.max_connection_age_ms"] == 600_000
+    peers: set[str] = set()
+
+    async def note(request: Any, context: Any) -> quote_pb2.GetQuotesResponse:
+        peers.add(context.peer())
+        return quote_pb2.GetQuotesResponse()
+
+    async with quotes(note, options=[("grpc.max_connection_age_ms", 50)]) as (_, client, _):
+
+        async def call() -> None:
+            while len(peers) < 5:
+                # Of those that are never repeated.
+                await client.quote.CreateQuotes(quote_pb2.CreateQuotesRequest())
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(call() for _ in range(8)))
 
 
 async def test_metadata_that_is_too_large_is_refused_and_the_server_goes_on() -> None:

@@ -48,12 +48,12 @@ class Readiness:
         answers = await asyncio.gather(*(_answer(self._checks[name]) for name in names))
         for name, ready in zip(names, answers, strict=True):
             self._note(name, ready)
-            await self._health.set_dependency(name, reached=self._failures[name] < FAILURES_MAX)
+            self._health.set_dependency(name, reached=self._failures[name] < FAILURES_MAX)
         serving = not self._draining and all(failures < FAILURES_MAX for failures in self._failures.values())
         if serving != self._health.serving:
             if serving:
                 log.info("service_ready")
-            await self._health.set_serving(serving)
+            self._health.set_serving(serving)
 
     def _note(self, name: str, ready: bool) -> None:
         before = self._failures[name]
@@ -67,7 +67,7 @@ class Readiness:
     async def drain(self) -> None:
         """Not ready any more, for good."""
         self._draining = True
-        await self._health.leave()
+        self._health.leave()
 
 
 async def _answer(check: Check) -> bool:

@@ -233,7 +233,7 @@ class Runtime(Generic[SettingsType]):
     async def _await_schema(self) -> None:
         """`build` works on the schema already; until that can be, health says that this is what is missing."""
         while self._schema is not None and not await self._schema.is_usable():
-            await self.health.set_dependency("schema", reached=False)
+            self.health.set_dependency("schema", reached=False)
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
 
     async def stop(self) -> None:

@@ -141,6 +141,7 @@ class ProgramPart:
         self.process.start_python(
             [self.program.module, "serve"],
             environment=environment_of(self.program, self._wiring, extra, migrating=False),
+            python=self.program.python,
         )
         try:
             await self._wait_until_ready()

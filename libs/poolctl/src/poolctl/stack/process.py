@@ -186,9 +186,11 @@ class Process:
         if started is not None:
             started.write(self.pid_file)
 
-    def start_python(self, module_and_arguments: Sequence[str], *, environment: Mapping[str, str]) -> None:
-        """Starts a module with the Python that runs us; -P keeps the working directory out of where it looks for it."""
-        self.start([sys.executable, "-P", "-m", *module_and_arguments], environment=environment)
+    def start_python(
+        self, module_and_arguments: Sequence[str], *, environment: Mapping[str, str], python: str = sys.executable
+    ) -> None:
+        """Starts a module with a Python, ours by default; -P keeps the working directory out of where it looks."""
+        self.start([python, "-P", "-m", *module_and_arguments], environment=environment)
 
     @property
     def exit_code(self) -> int | None:

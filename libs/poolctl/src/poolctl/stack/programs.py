@@ -4,6 +4,7 @@ A program is a row. Whatever is true of all of them is said once, in `environmen
 """
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -62,6 +63,8 @@ class Program:
     """Programs of one wave start together, after the waves before; they stop in their own order."""
     stop_wave: int = 0
     """Who calls others stops before them."""
+    python: str = sys.executable
+    """What runs it: our own Python, or that of another revision of it."""
 
     def purpose(self, port: str) -> str:
         return f"{self.name}.{port}"

@@ -107,7 +107,7 @@ class RpcServer:
         """Begins to listen and answers the port, also when 0 was asked for. Raises OSError when the port is taken."""
         # First, since gRPC asks one after the other whose a call is.
         self._server.add_generic_rpc_handlers((_Routes(self._methods),))
-        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         if self._reflects:
             health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
@@ -123,7 +123,7 @@ class RpcServer:
                 self.port = self._server.add_secure_port(self.listen, self._credentials)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.listen}: {error}") from error
-        await self.health.add(self._services)
+        self.health.add(self._services)
         RPC_SERVER_IN_FLIGHT.labels(self.name).set_function(lambda: self._load.in_flight)
         await self._server.start()
         return self.port
@@ -146,7 +146,8 @@ class RpcServer:
         # Looking now and then, once in a process's life, is cheaper than an event that every call would have to set.
         while clock() < refusing_until or (self._load.in_flight and clock() < until):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        # What is left now is late, or watches health for as long as it is let.
+        self.health.end_watches()
+        # What is left now is late.
         await self._server.stop(min(LINGER_SECONDS, grace_seconds))
 
 
