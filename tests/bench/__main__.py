@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import journeys, ledger_apply, rest, transact
+from tests.bench import journeys, ledger_apply, rest, tracing, transact
 from tests.bench.cpu import resident_megabytes
 from tests.bench.report import print_table
 from tests.bench.stand import Stand, floor, stand
@@ -42,8 +42,15 @@ async def run() -> dict[str, Any]:
         say(f"terminal to ledger, one at a time: {alone}")
         say("applying events to a ledger of its own")
         applied = await ledger_apply.measure(own.stack.postgres, say)
+    say("transacts with traces and without, on two stacks")
+    traced = await tracing.measure(say)
     return {
-        "ratios": {**transacted["ratios"], **over_rest["ratios"], "ledger_row_floor": round(applied["ratio"], 3)},
+        "ratios": {
+            **transacted["ratios"],
+            **over_rest["ratios"],
+            "ledger_row_floor": round(applied["ratio"], 3),
+            **traced["ratios"],
+        },
         "rest_per_cpu_second": over_rest["per_cpu_second"],
         "journeys_per_second": journeyed["journeys_per_second"],
         "journeys_per_cpu_second": journeyed["journeys_per_cpu_second"],
@@ -56,6 +63,7 @@ async def run() -> dict[str, Any]:
             "journeys": journeyed,
             "ledger": applied,
             "terminal_to_ledger": alone,
+            "tracing": traced,
         },
     }
 

@@ -18,6 +18,8 @@ ROWS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("journeys a CPU-second of the services", ("journeys_per_cpu_second",), "", "≥ 200"),
     ("ledger events applied a second", ("ledger_events_per_second",), "≥ 2500", ""),
     ("ledger / bare rows", ("ratios", "ledger_row_floor"), "", "≥ 0.5"),
+    ("transact at 64, traces sampled / off", ("ratios", "tracing_on_over_off"), "≥ 0.95", ""),
+    ("its CPU a trade, sampled / off", ("ratios", "tracing_cpu_on_over_off"), "≤ 1.05", ""),
     ("terminal commit to ledger commit, p50 ms", ("terminal_to_ledger_p50_ms",), "≤ 15", ""),
 )
 

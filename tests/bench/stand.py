@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,11 +125,16 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def stand(database_settings: Sequence[str] = (COMMIT_TIMES,)) -> AsyncIterator[Stand]:
-    """Starts a stack of its own in a temporary directory, provisions it, and takes it down again."""
+async def stand(
+    database_settings: Sequence[str] = (COMMIT_TIMES,), environment: Mapping[str, Mapping[str, str]] | None = None
+) -> AsyncIterator[Stand]:
+    """Starts a stack of its own in a temporary directory, provisions it, and takes it down again.
+
+    `environment` is added to that of each program, by name.
+    """
     with tempfile.TemporaryDirectory(prefix="pools-bench-") as directory:
         await _set_up_database(Path(directory), database_settings)
-        stack = Stack(Path(directory))
+        stack = Stack(Path(directory), environment=environment)
         addresses = await stack.start()
         try:
             await _let_quotes_live(addresses["adminDatabases"]["quote"])

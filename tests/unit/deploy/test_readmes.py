@@ -1,4 +1,4 @@
-"""Each service's README lists what there is: every setting, port, RPC, topic and table of its code."""
+"""Each service's README lists what there is: every setting, port, RPC, topic, table and alert of its code."""
 
 import importlib.util
 import re
@@ -11,6 +11,8 @@ from poolkit import kafka
 from poolkit.kafka import CONSUMING_SERVICES
 from poolkit.settings import MigratorSettings, variable
 from pools_contracts.policies import POLICIES
+from tests.contract.test_observability import alerts
+from tests.unit.deploy.rendered import workloads
 from tests.unit.deploy.told import settings_of
 from tests.unit.house.tree import ROOT, SERVICES
 
@@ -40,9 +42,35 @@ def test_the_reference_is_what_make_docs_would_write() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_lists_every_setting_and_with_them_every_port(service: str, readme: str) -> None:
+def test_it_lists_every_setting(service: str, readme: str) -> None:
     fields = [*settings_of(service).model_fields, *MigratorSettings.model_fields]
     assert [name for name in fields if f"| `{variable(name)}` |" not in readme] == []
+
+
+def test_it_lists_every_port_with_its_number(service: str, readme: str) -> None:
+    [deployment] = workloads("Deployment", folders=(service,))
+    listens = [variable(name) for name in settings_of(service).model_fields if name.endswith("_listen")]
+    numbers = {name: str(deployment.environment[name]).rpartition(":")[2] for name in listens}
+    assert len(numbers) >= 3
+    assert [name for name, number in numbers.items() if f"| {number} | `{name}` |" not in readme] == []
+
+
+def test_every_alert_is_listed_by_whom_it_is_about_and_none_that_is_not() -> None:
+    readmes = {name: (ROOT / "services" / name / "README.md").read_text(encoding="utf-8") for name in SERVICES}
+    listed = {
+        name: set(re.findall(r"^\| `(\w+)` \| (?:page|ticket) \| \[", text, re.MULTILINE))
+        for name, text in readmes.items()
+    }
+    assert set().union(*listed.values()) == {rule["alert"] for rule in alerts()}
+    about = {
+        "TransactLatencyBurn": {"gateway"},
+        "SettlementSlow": {"trade"},
+        "LedgerMismatch": {"ledger"},
+        "OutboxLag": {"quote", "trade", "webhook-ingest"},
+        "ConsumerLag": set(CONSUMING_SERVICES),
+        "ServiceDown": set(SERVICES),
+    }
+    assert {alert: {name for name in SERVICES if alert in listed[name]} for alert in about} == about
 
 
 def test_it_lists_every_rpc_of_its_contract(service: str, readme: str) -> None:
