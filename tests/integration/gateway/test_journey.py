@@ -180,6 +180,19 @@ async def test_a_reference_that_comes_again_lists_its_journeys_newest_first_and_
             )
 
 
+async def test_journeys_of_a_reference_are_listed_without_an_owner_that_is_down_which_is_named(
+    house: House, postgres: RunningPostgres
+) -> None:
+    caller = Caller(house.gateway, house.http, "rest", (await house.onboard(money="1000.00")).secret_key)
+    quoted = [(await caller.create_quote(clientReference="without quote")).body["quoteId"] for _ in range(2)]
+    trades = [(await caller.transact(quote_id, quote_id)).body["transactId"] for quote_id in quoted]
+    async with AsyncExitStack() as stack:
+        known = house.gateway.runtime.settings.trade_address
+        page = await find(await start_gateway(stack, postgres, trade_address=known), "without quote")
+    assert [one.record.transact_id for one in page.journeys] == trades[::-1]
+    assert list(page.missing_services) == ["quote"]
+
+
 async def test_a_refused_transact_and_the_state_that_followed_are_told_apart(house: House) -> None:
     partner = await house.onboard("Poor", money="1.00")
     caller = Caller(house.gateway, house.http, "rest", partner.secret_key)

@@ -68,6 +68,16 @@ async def test_each_kind_of_exception_is_found_alone_and_all_of_them_together(da
             assert await day.reconciliation_state(ids["trade_id"]) == "exception"
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("kind", PLANTS, ids=str)
+async def test_each_kind_is_the_only_exception_of_a_day_that_is_clean_otherwise(day: Day, kind: Kind) -> None:
+    await day.be_clean()
+    ids = await PLANTS[kind](day)
+    [found] = await day.exceptions((await day.close()).close)
+    assert found.kind == kind
+    assert ids.items() <= found.ids.known.items()
+
+
 async def test_asking_again_makes_no_revision_and_what_was_mended_is_gone_in_the_next(day: Day) -> None:
     await day.be_clean()
     trade_id = (await PLANTS[Kind.TERMINAL_TRADE_WITHOUT_POSTING](day))["trade_id"]
