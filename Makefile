@@ -65,6 +65,10 @@ test-integration: setup ## one part at a time on a real database or broker
 test-e2e: setup ## the whole stack, seen from outside
 	@$(BIN)/pytest -m 'not long' tests/e2e
 
+.PHONY: test-mtls
+test-mtls: setup ## the end-to-end tests again, with mutual TLS between the services
+	@$(BIN)/pytest -m 'not long' tests/e2e --mtls
+
 .PHONY: test-long
 test-long: setup ## what takes longer than `make test` may
 	@$(BIN)/pytest -m long

@@ -15,9 +15,22 @@ settings.register_profile("0pools", deadline=None, print_blob=True)
 settings.load_profile("0pools")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One switch of our own."""
+    parser.addoption("--mtls", action="store_true", help="run every stack with mutual TLS between its programs")
+
+
+@pytest.fixture(scope="session")
+def mtls(pytestconfig: pytest.Config) -> bool:
+    """Whether stacks run with mutual TLS."""
+    return bool(pytestconfig.getoption("--mtls"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Logs plainly: left alone, structlog draws every local of a traceback, and a service among them takes minutes."""
+    # What a command that was run in this process has set must not outlive its test.
+    structlog.reset_defaults()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

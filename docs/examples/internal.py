@@ -3,13 +3,15 @@
 It sells nothing to anyone: it accepts a price on behalf of an organization, follows the trade, and reads the books.
 Every write takes a list and answers a list, item by item; one request is a list of one.
 
-    python internal.py --organization org_… --quote HOST:PORT --trade HOST:PORT --ledger HOST:PORT --gateway HOST:PORT
+    python internal.py --organization org_… --quote HOST:PORT --trade HOST:PORT --ledger HOST:PORT --gateway HOST:PORT \
+        --certificates DIR
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import pathlib
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -24,7 +26,7 @@ from pools.types.v1 import types_pb2
 from pools_contracts import gateway, ledger, quote, trade
 
 CALLER = "example"
-"""Leads the user agent, so that on-call can tell who calls. In production `credentials` bring a certificate too."""
+"""Leads the user agent, so that on-call can tell who calls. Who we are believed to be is in our certificate."""
 UNKNOWN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 TRIES = 5
 
@@ -115,22 +117,32 @@ async def entries(
             return
 
 
+def credentials(folder: pathlib.Path | None) -> grpc.ChannelCredentials | None:
+    """Our certificate, issued for the name `internal`; without a folder calls are plaintext, as on a laptop."""
+    if folder is None:
+        return None
+    ca, key, certificate = ((folder / file).read_bytes() for file in ("ca.crt", "tls.key", "tls.crt"))
+    return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
 async def main() -> None:
     """A price, a trade, the books, and the journey of it all."""
     parser = argparse.ArgumentParser(description="Trades for an organization over the internal gRPC services.")
     parser.add_argument("--organization", required=True)
     for service in ("quote", "trade", "ledger", "gateway"):
         parser.add_argument(f"--{service}", required=True, metavar="HOST:PORT")
+    parser.add_argument("--certificates", type=pathlib.Path, metavar="DIR", help="tls.crt, tls.key and ca.crt")
     asked = parser.parse_args()
+    ours = credentials(asked.certificates)
     # One request id on everything that follows from this: rows, logs, spans, events, webhooks.
     context = types_pb2.RequestContext(
         request_id=f"internal-{uuid.uuid4().hex}", organization_id=asked.organization, mode=types_pb2.MODE_TEST
     )
     async with (
-        quote.connect(asked.quote, caller=CALLER) as quotes,
-        trade.connect(asked.trade, caller=CALLER) as trades,
-        ledger.connect(asked.ledger, caller=CALLER) as books,
-        gateway.connect(asked.gateway, caller=CALLER) as support,
+        quote.connect(asked.quote, caller=CALLER, credentials=ours) as quotes,
+        trade.connect(asked.trade, caller=CALLER, credentials=ours) as trades,
+        ledger.connect(asked.ledger, caller=CALLER, credentials=ours) as books,
+        gateway.connect(asked.gateway, caller=CALLER, callee="gateway", credentials=ours) as support,
     ):
         offer = await price(quotes, context, "EUR-USDT", "100.00")
         if not offer.available:

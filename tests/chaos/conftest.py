@@ -110,10 +110,10 @@ class Town:
 
 
 @pytest.fixture(scope="package")
-async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+async def town(tmp_path_factory: pytest.TempPathFactory, mtls: bool) -> AsyncIterator[Town]:
     """One stack for all chaos tests; each test leaves it with every part running."""
     directory: Path = tmp_path_factory.mktemp("chaos")
-    stack = Stack(directory, environment=ENVIRONMENT)
+    stack = Stack(directory, environment=ENVIRONMENT, mtls=mtls)
     await stack.start()
     town = Town(stack)
     await town.value("quote", "UPDATE pools SET quote_ttl_ms = 300000")

@@ -18,10 +18,10 @@ ENVIRONMENT = {program.name: {"POOLS_TRACE_SAMPLES_PER_SECOND_MAX": "1000"} for 
 
 
 @pytest.fixture(scope="session")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def stack(tmp_path_factory: pytest.TempPathFactory, mtls: bool) -> AsyncIterator[Stack]:
     """The five services, their database, broker and sandbox, in processes of their own."""
     directory = tmp_path_factory.mktemp("stack")
-    running = Stack(directory, environment=ENVIRONMENT)
+    running = Stack(directory, environment=ENVIRONMENT, mtls=mtls)
     await running.start()
     try:
         yield running

@@ -183,11 +183,13 @@ def test_both_checks_of_the_example_take_only_what_was_signed_just_now(example: 
 
 
 async def test_the_internal_example_trades_and_finds_the_whole_journey(
-    partners: PartnerFactory, addresses: Addresses
+    partners: PartnerFactory, addresses: Addresses, mtls: bool
 ) -> None:
     partner = await partners(endpoint=False)
     services = addresses.services
     words = [word for name in ("quote", "trade", "ledger", "gateway") for word in (f"--{name}", services[name])]
+    if mtls:
+        words += ["--certificates", str(addresses.layout.certificates / "internal")]
     status, lines, complaints = await run("internal.py", "--organization", partner.organization_id, *words)
     assert status == 0, complaints
     ((trade_id,),) = words_after(lines, "accepted")

@@ -4,9 +4,11 @@ Source: CONTRACT §6, §8, §12.
 """
 
 from poolctl.receiver import WebhookReceiver
-from poolctl.session import Session
+from poolctl.session import Session, internal_channel
+from poolkit.rpc.callers import LEDGER
 from pools.trade.v1 import reconciliation_pb2
 from pools.types.v1 import types_pb2
+from pools_contracts.trade import TradeClient
 from tests.e2e.commands import Poolctl
 from tests.e2e.databases import Databases
 from tests.e2e.partners import SETTLES, Partner
@@ -45,7 +47,8 @@ async def test_a_stuck_trade_is_released_by_a_person_and_a_close_s_word_is_shown
         close_id="close_of_a_test",
         items=[item],
     )
-    await session.trade.reconciliation.SetReconciliationStates(said)
+    async with TradeClient(internal_channel(session.addresses, "trade", identity=LEDGER)) as ledger_asks:
+        await ledger_asks.reconciliation.SetReconciliationStates(said)
     assert (await partner.rest.trade(trade_id)).json()["reconciliationState"] == "matched"
     assert (await partner.grpc.trade(trade_id)).reconciliation_state == types_pb2.RECONCILIATION_STATE_MATCHED
     journey = await poolctl.answer("journey", trade_id)

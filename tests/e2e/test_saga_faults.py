@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import pytest
 
-from poolctl.session import Addresses
+from poolctl.session import Addresses, internal_channel
 from poolctl.stack import Stack
 from poolkit.database import Database
 from poolkit.errors import (
@@ -26,7 +26,7 @@ from poolkit.errors import (
     NotFound,
     QuoteRejected,
 )
-from poolkit.rpc.channels import open_channel
+from poolkit.rpc.callers import TRADE
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
 from tests.e2e.databases import Databases
@@ -140,8 +140,8 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     database = Database(await trade_databases.fresh_database("trade"), application_name="faults")
     async with (
-        QuoteStubs(open_channel(addresses.services["quote"], "trade")) as quote,
-        LedgerClient(open_channel(addresses.services["ledger"], "trade")) as ledger,
+        QuoteStubs(internal_channel(addresses, "quote", identity=TRADE)) as quote,
+        LedgerClient(internal_channel(addresses, "ledger", identity=TRADE)) as ledger,
     ):
         wire = Wire(QuoteClient(quote.quote, "test"), HoldClient(ledger.ledger, "test"))
         saga = Saga(database, relay_elsewhere(database), wire, wire, TradeEvents("test"), drive_seconds_max=1.0)

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from poolctl.certificates import CA, CERTIFICATE, KEY, Authority
+from poolctl.certificate_files import CA, CERTIFICATE, KEY
+from poolctl.certificates import Authority
 from poolkit.rpc.certificates import Certificates
 
 HOUR = timedelta(hours=1)

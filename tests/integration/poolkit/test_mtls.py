@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
-from poolctl.certificates import CA, CERTIFICATE, KEY, Authority
+from poolctl.certificate_files import CA, CERTIFICATE, KEY
+from poolctl.certificates import Authority
 from poolkit.errors import Internal, Unavailable
 from poolkit.rpc import handshakes
 from poolkit.rpc.certificates import Certificates, CertificatesUnusable

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from poolctl.certificates import CA, CERTIFICATE, KEY
+from poolctl.certificate_files import CA, CERTIFICATE, KEY
 from poolctl.stack.databases import DATABASES, migrator_role, runtime_role
 from poolctl.stack.prepare_databases import DatabasesSettings
 from poolkit.rpc.callers import CALLERS

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from poolkit.kafka import CONSUMING_SERVICES, TOPICS, dead_letter_topic, topic
+from poolkit.rpc.callers import ALLOWED
 from poolkit.settings import variable
 from tests.unit.deploy.rendered import COMPONENT, NAME, Object, Workload, of_kind, render, workloads
 from tests.unit.deploy.told import settings_of
@@ -91,6 +92,13 @@ def test_services_reach_exactly_whom_their_code_calls() -> None:
         "missing": set(),
         "too much": set(),
     }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_serves_exactly_the_services_that_can_reach_it(service: str) -> None:
+    package = f"pools.{SERVICES[service]}.v1."
+    served = {caller for path, callers in ALLOWED.items() if path.startswith(package) for caller in callers}
+    assert served & set(SERVICES) == {caller for caller in SERVICES if service in colleagues(caller)}
 
 
 def test_production_opens_nothing_that_the_services_do_not() -> None:

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from poolctl.certificate_files import CA, CERTIFICATE, KEY
 from poolctl.stack.secrets import write_privately
 
-CERTIFICATE, KEY, CA = "tls.crt", "tls.key", "ca.crt"
 CA_KEY: Final = "ca.key"
 HOURS: Final = 24.0
 CA_DAYS: Final = 365
@@ -38,15 +38,6 @@ class Issued:
     name: str
     folder: Path
     ends_at: datetime
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What a program is told to use it."""
-        return {
-            "POOLS_TLS_CERTIFICATE_FILE": str(self.folder / CERTIFICATE),
-            "POOLS_TLS_KEY_FILE": str(self.folder / KEY),
-            "POOLS_TLS_CA_FILE": str(self.folder / CA),
-        }
 
 
 class Authority:

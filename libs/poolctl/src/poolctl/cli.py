@@ -16,6 +16,7 @@ COMMANDS = {
     "down": "poolctl.commands.down",
     "status": "poolctl.commands.status",
     "demo": "poolctl.commands.demo",
+    "certs": "poolctl.commands.certs",
     "partner": "poolctl.commands.partner",
     "endpoint": "poolctl.commands.endpoint",
     "key": "poolctl.commands.key",

@@ -11,14 +11,17 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from poolctl.command_logs import log_to_stderr
 from poolctl.failure import CommandFailure
 from poolctl.stack.layout import Layout
 from poolctl.stack.lock import StackLock
+from poolctl.stack.mtls import certificates_of
 from poolctl.stack.state import StackState
 from poolkit.context import current_request_id
-from poolkit.errors import DomainError
+from poolkit.errors import DomainError, Internal
 from poolkit.ids import new_id
-from poolkit.rpc.channels import open_channel
+from poolkit.rpc.callers import OPERATOR
+from poolkit.rpc.channels import Channel, open_channel
 from pools_contracts.gateway import GatewayClient
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient
@@ -74,6 +77,12 @@ def running_stack(data_dir: Path) -> Addresses:
     return Addresses.of(state.addresses)
 
 
+def internal_channel(addresses: Addresses, service: str, *, identity: str = OPERATOR) -> Channel:
+    """A channel to a service's internal port; where the stack asks for a certificate, that of `identity` is shown."""
+    certificates = certificates_of(addresses.layout, identity)
+    return open_channel(addresses.services[service], _CALLER, callee=service, certificates=certificates)
+
+
 class Session:
     """Clients of a stack's internal ports, opened when first used; every call carries the session's request id.
 
@@ -112,7 +121,7 @@ class Session:
         return QuoteClient(self._channel("quote"))
 
     def _channel(self, service: str) -> grpc.aio.Channel:
-        channel = open_channel(self.addresses.services[service], _CALLER)
+        channel = internal_channel(self.addresses, service)
         self._channels.push_async_callback(channel.close)
         return channel
 
@@ -123,12 +132,17 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._channels.aclose()
+        refused = error.__cause__ if isinstance(error, Internal) else None
+        if isinstance(refused, grpc.aio.AioRpcError) and refused.code() is grpc.StatusCode.PERMISSION_DENIED:
+            # To a partner this is nothing but our fault; here it is the answer.
+            raise CommandFailure(refused.details() or "", request_id=self.request_id) from error
         if isinstance(error, DomainError):
             raise CommandFailure(f"{error.message} ({error.code})", request_id=self.request_id) from error
 
 
 def ask(data_dir: Path, question: Callable[[Session], Awaitable[T]]) -> T:
     """Asks the stack that runs in `data_dir`."""
+    log_to_stderr()
     addresses = running_stack(data_dir)
 
     async def asking() -> T:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poolctl.command_logs import log_to_stderr
 from poolctl.commands.options import Json, print_json
 
 
@@ -22,6 +23,7 @@ def command(
 
     Example: poolctl demo
     """
+    log_to_stderr()
     try:
         document = asyncio.run(_demo(data_dir, as_json=as_json))
     except asyncio.CancelledError:

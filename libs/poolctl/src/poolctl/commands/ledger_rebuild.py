@@ -68,7 +68,9 @@ async def _empty_database(addresses: Addresses, *, keep: bool) -> AsyncIterator[
     """A database of the ledger's kind, and the environment in which the ledger's command finds it."""
     import asyncpg
 
+    from poolctl.certificate_files import variables
     from poolctl.stack.databases import create_database, migrator_url, runtime_url
+    from poolctl.stack.mtls import is_chosen
     from poolctl.stack.postgres import Postgres
     from poolctl.stack.programs import MODE, base_environment
 
@@ -90,6 +92,7 @@ async def _empty_database(addresses: Addresses, *, keep: bool) -> AsyncIterator[
                         f"POOLS_{owner.upper().replace('-', '_')}_ADDRESS": addresses.services[owner]
                         for owner in ("trade", "webhook-ingest", "quote")
                     },
+                    **(variables(addresses.layout.certificates / "ledger") if is_chosen(addresses.layout) else {}),
                 },
             )
         finally:

@@ -14,6 +14,10 @@ def command(
     detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready, and leave it running.")] = False,
     restart: Annotated[bool, typer.Option(help="Start a part again when it dies.")] = True,
     zipkin: Annotated[bool, typer.Option("--zipkin", help="Start a Zipkin too: a page to look at traces on.")] = False,
+    mtls: Annotated[
+        bool | None,
+        typer.Option("--mtls/--no-mtls", help="Let services prove who they are to each other; remembered."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Starts database, broker, the five services and the sandbox, and waits until each is ready.
@@ -21,6 +25,8 @@ def command(
     Data, ports and secrets stay in the data directory between runs. Without --detach, Ctrl-C stops all in order.
 
     Example: poolctl up --detach --json
+
+    Example: poolctl up --mtls
     """
     from poolctl.commands.up_display import Display
 
@@ -30,10 +36,12 @@ def command(
         from poolctl.stack.remote import start_detached
 
         try:
-            display.addresses(asyncio.run(start_detached(layout, restart=restart, zipkin=zipkin, say=display.say)))
+            display.addresses(
+                asyncio.run(start_detached(layout, restart=restart, zipkin=zipkin, mtls=mtls, say=display.say))
+            )
         except asyncio.CancelledError:
             raise typer.Exit(143) from None
     else:
         from poolctl.commands.up_foreground import run_in_foreground
 
-        asyncio.run(run_in_foreground(layout, restart=restart, zipkin=zipkin, display=display))
+        asyncio.run(run_in_foreground(layout, restart=restart, zipkin=zipkin, mtls=mtls, display=display))

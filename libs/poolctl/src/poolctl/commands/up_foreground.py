@@ -3,15 +3,19 @@
 import asyncio
 import signal
 
+from poolctl.command_logs import log_to_stderr
 from poolctl.commands.up_display import Display
 from poolctl.stack.layout import Layout
 from poolctl.stack.remote import wait_for_another
 from poolctl.stack.supervisor import STACK, AlreadyRunning, Stack
 
 
-async def run_in_foreground(layout: Layout, *, restart: bool, zipkin: bool, display: Display) -> None:
+async def run_in_foreground(
+    layout: Layout, *, restart: bool, zipkin: bool, mtls: bool | None, display: Display
+) -> None:
     """Starts, shows the addresses, and stops when told to by SIGINT, SIGTERM or SIGHUP."""
-    stack = Stack(layout.data_dir, restart=restart, zipkin=zipkin, say=display.say)
+    log_to_stderr()
+    stack = Stack(layout.data_dir, restart=restart, zipkin=zipkin, mtls=mtls, say=display.say)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -68,6 +68,16 @@ class Layout:
         return self.data_dir / "close-signing-key.pem"
 
     @property
+    def certificates(self) -> Path:
+        """A CA of this stack's own, and a folder for each who has a certificate."""
+        return self.data_dir / "certificates"
+
+    @property
+    def mtls_file(self) -> Path:
+        """Whether the stack was last asked to run with them."""
+        return self.data_dir / "mtls.json"
+
+    @property
     def state_file(self) -> Path:
         return self.run / "state.json"
 

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from poolctl.certificate_files import variables
 from poolctl.sandbox.names import SETTLEMENT_SOURCE
 from poolctl.stack.databases import migrator_url, runtime_url
 from poolctl.stack.java_jars import user_cache_directory
@@ -34,6 +36,8 @@ class Wiring:
     kafka: Kafka
     zipkin: str | None = None
     """Where a Zipkin is, if the stack has one."""
+    certificates: Path | None = None
+    """Where everybody's certificates lie, if the stack asks for them."""
 
     def address(self, purpose: str) -> str:
         """`host:port` of a purpose such as `quote.grpc`."""
@@ -65,6 +69,11 @@ class Program:
     """Who calls others stops before them."""
     python: str = sys.executable
     """What runs it: our own Python, or that of another revision of it."""
+
+    @property
+    def identity(self) -> str:
+        """The name in its certificate; replicas of one program share it."""
+        return self.module.rpartition(".")[2].replace("_", "-")
 
     def purpose(self, port: str) -> str:
         return f"{self.name}.{port}"
@@ -192,6 +201,10 @@ def environment_of(program: Program, wiring: Wiring, extra: Mapping[str, str], *
     }
     if wiring.zipkin is not None:
         environment["POOLS_ZIPKIN_ENDPOINT"] = spans_url(wiring.zipkin)
+    if wiring.certificates is not None:
+        environment |= variables(wiring.certificates / program.identity)
+        # poolctl keeps gRPC quiet for its own sake; a server's line about a caller it refused is to be seen.
+        environment.pop("GRPC_VERBOSITY", None)
     if program.database is not None:
         environment["POOLS_DATABASE_URL"] = runtime_url(wiring.postgres, program.database)
         if migrating:

@@ -25,7 +25,9 @@ _START_SECONDS = 600.0
 _STOP_SECONDS = 90.0
 
 
-async def start_detached(layout: Layout, *, restart: bool, zipkin: bool, say: Words) -> dict[str, Any]:
+async def start_detached(
+    layout: Layout, *, restart: bool, zipkin: bool, mtls: bool | None, say: Words
+) -> dict[str, Any]:
     """Starts a supervisor in a session of its own and answers the addresses when all is ready.
 
     It inherits nothing of the caller's: no output, no terminal. If we are told to stop before it is ready, so is it.
@@ -38,9 +40,12 @@ async def start_detached(layout: Layout, *, restart: bool, zipkin: bool, say: Wo
     layout.state_file.unlink(missing_ok=True)
     log = layout.log("supervisor")
     command = [sys.executable, "-P", "-m", "poolctl", "up", "--data-dir", str(layout.data_dir)]
+    command += ["--restart" if restart else "--no-restart", *(["--zipkin"] if zipkin else [])]
+    if mtls is not None:
+        command.append("--mtls" if mtls else "--no-mtls")
     with log.open("ab") as output:
         supervisor = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond
-            [*command, "--restart" if restart else "--no-restart", *(["--zipkin"] if zipkin else [])],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

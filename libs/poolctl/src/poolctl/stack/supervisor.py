@@ -13,6 +13,7 @@ from poolctl.stack.kafka import Kafka
 from poolctl.stack.layout import DEFAULT_DATA_DIRECTORY, Layout
 from poolctl.stack.lock import StackLock
 from poolctl.stack.migrations import migrate_together
+from poolctl.stack.mtls import choose, issue, keep_issued
 from poolctl.stack.orphans import stop_orphans
 from poolctl.stack.parts import BrokerPart, DatabasePart, Part, ProgramPart
 from poolctl.stack.ports import Ports
@@ -42,7 +43,8 @@ class Stack:
 
     Call it from the main thread: Linux ends the parts with the thread that started them. `environment` is added to
     that of each program, by name; `restart` starts a part again when it dies, which tests that kill want to do
-    themselves; with `zipkin` a page for traces is one more part.
+    themselves; with `zipkin` a page for traces is one more part; with `mtls` programs show each other certificates, and
+    where that is None, if they did when they last ran.
     """
 
     def __init__(
@@ -52,12 +54,15 @@ class Stack:
         programs: Sequence[Program] = PROGRAMS,
         restart: bool = False,
         zipkin: bool = False,
+        mtls: bool | None = None,
         environment: Mapping[str, Mapping[str, str]] | None = None,
         say: Words = lambda part, words: None,
     ) -> None:
         self.layout = Layout.at(data_dir)
         self._rows = tuple(programs)
         self._with_zipkin = zipkin
+        self._mtls = mtls
+        self._issuing: asyncio.Task[None] | None = None
         self._environment = environment or {}
         self._say_outside = say
         self._lock = StackLock(self.layout.lock_file)
@@ -161,7 +166,11 @@ class Stack:
         secrets = DevSecrets.load_or_create(layout.secrets_file)
         ensure_signing_key(layout.close_signing_key_file)
         zipkin = url_at(ports[ZIPKIN]) if self._with_zipkin else None
-        self._wiring = Wiring(layout, ports, secrets, postgres, kafka, zipkin)
+        certificates = layout.certificates if choose(layout, self._mtls) else None
+        if certificates is not None:
+            renewing = keep_issued(certificates, issue(certificates), lambda words: self._say(STACK, words))
+            self._issuing = asyncio.create_task(renewing, name="certificates")
+        self._wiring = Wiring(layout, ports, secrets, postgres, kafka, zipkin, certificates)
         parts: list[Part] = [DatabasePart(postgres), BrokerPart(kafka, mode=MODE)]
         if self._with_zipkin:
             parts.append(ZipkinPart(layout, ports[ZIPKIN], lambda words: self._say(ZIPKIN, words)))
@@ -213,6 +222,8 @@ class Stack:
 
     async def _end(self, failure: BaseException | None) -> None:
         try:
+            if self._issuing is not None:
+                self._issuing.cancel()
             await self._watch.end()
             if failure is None:
                 self._publish(phase="stopping")

@@ -14,6 +14,7 @@ from gateway.app.support import Question, SupportSearch, ToldJourney
 from gateway.domain.journey_ids import is_minted
 from gateway.domain.records import Amount, Moment
 from poolkit.errors import InvalidRequest
+from poolkit.rpc.callers import proven_names
 from poolkit.rpc.pages import page_size
 from poolkit.rpc.types import Context
 from pools.gateway.v1 import admin_pb2, admin_pb2_grpc
@@ -54,8 +55,8 @@ def _question(request: admin_pb2.FindJourneyRequest, context: Context) -> Questi
 
 def _caller(context: Context) -> str:
     """The name in the caller's certificate, else what it calls itself."""
-    for certified in context.auth_context().get("x509_common_name", ()):
-        return str(certified, errors="replace")
+    for name in proven_names(context):
+        return name.decode(errors="replace")
     agents = [str(value) for key, value in context.invocation_metadata() or () if key == "user-agent"]
     return agents[0].partition(" grpc-")[0] if agents else ""
 
