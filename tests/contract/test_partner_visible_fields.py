@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.api.operations import Operation, partner_operations
 from gateway.app.partner import PartnerOperations
-from gateway.app.ports import EntryPage, TradePage
+from gateway.app.ports import EntryPage, PoolPage, TradePage
 from gateway.domain import views
 from gateway.domain.offers import Balance, Capabilities, Funding
 from poolkit.errors import DomainError
@@ -32,7 +32,7 @@ ENTRIES: Final = EntryPage("EUR", "0.00", [types_pb2.LedgerEntry()], "")
 ANSWERS: Final = {
     "transact": types_pb2.Trade(),
     "create_quote": types_pb2.Quote(),
-    "list_pools": [quote_pb2.Pool()],
+    "list_pools": PoolPage([quote_pb2.Pool()], ""),
     "get_capabilities": Capabilities(quote_pb2.Pool(), "standard", None, ()),
     "get_balance": Balance("standard", (), True, "EUR", None),
     "get_funding": Funding("EUR", None, ""),

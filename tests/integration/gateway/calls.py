@@ -45,8 +45,11 @@ class Caller:
         self.edge = edge
         self.key = key
 
-    async def list_pools(self, **headers: str) -> Answer:
-        return await self.call("GET", "/v1/pools", "ListPools", partner_pb2.ListPoolsRequest(), headers=headers)
+    async def list_pools(self, limit: int | None = None, cursor: str = "", **headers: str) -> Answer:
+        message = partner_pb2.ListPoolsRequest(page_size=limit or 0, page_token=cursor)
+        query = {"limit": limit, "cursor": cursor or None}
+        path = str(httpx.URL("/v1/pools", params={name: value for name, value in query.items() if value is not None}))
+        return await self.call("GET", path, "ListPools", message, headers=headers)
 
     async def create_quote(
         self, pool_id: str = "EUR-USDT", *, headers: dict[str, str] | None = None, **changes: Any

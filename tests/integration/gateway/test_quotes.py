@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.entitlement import EntitlementChange
 from gateway.domain.views import pools_view, quote_view
+from poolkit import page_tokens
 from pools_contracts.quote import QuoteClient
 from tests.integration.databases import RunningPostgres
 from tests.integration.gateway.calls import EDGES, Answer, Caller
@@ -56,7 +57,7 @@ async def test_a_partner_sees_the_pools_it_may_use_and_no_other(
             pools = answer.body["pools"]
         else:
             assert [pool.pair for pool in answer.body.pools] == ["EUR/USDC", "EUR/USDT", "GBP/USDT"]
-            pools = pools_view(answer.body.pools)["pools"]
+            pools = pools_view(pools=answer.body.pools, next_cursor="")["pools"]
         assert [pool["id"] for pool in pools] == list(POOLS)
         assert pools[1] == {
             "id": "EUR-USDT",
@@ -65,6 +66,28 @@ async def test_a_partner_sees_the_pools_it_may_use_and_no_other(
             "cryptoCurrency": "USDT",
             "available": True,
         }
+
+
+async def test_pools_are_listed_page_by_page_and_only_with_a_cursor_of_this_list(
+    priced: RunningGateway, http: httpx.AsyncClient, edge: str
+) -> None:
+    caller, another = [Caller(priced, http, edge, (await priced.new_partner()).publishable_key) for _ in range(2)]
+
+    def page(answer: Answer) -> tuple[list[str], str]:
+        if edge == "rest":
+            assert answer.body["hasMore"] == (answer.body["nextCursor"] is not None)
+            return [pool["id"] for pool in answer.body["pools"]], answer.body["nextCursor"] or ""
+        return [pool.pool_id for pool in answer.body.pools], answer.body.next_page_token
+
+    first, cursor = page(await caller.list_pools(limit=2))
+    assert (first, page(await caller.list_pools(limit=2, cursor=cursor))) == (list(POOLS[:2]), ([POOLS[2]], ""))
+    assert page(await caller.list_pools(limit=3)) == (list(POOLS), "")
+    ledger_cursor = page_tokens.make("1", "ledger")
+    for limit, wrong in ((101, ""), (-1, ""), (2, "x"), (2, ledger_cursor)):
+        refused = await caller.list_pools(limit=limit, cursor=wrong)
+        field = ("cursor", "page_token") if wrong else ("limit", "page_size")
+        assert (refused.code, refused.field) == ("invalid_request", field[edge == "grpc"])
+    assert (await another.list_pools(limit=2, cursor=cursor)).code == "invalid_request"
 
 
 async def test_a_firm_quote_is_priced_as_the_contract_says_and_can_be_read_again(

@@ -169,7 +169,7 @@ def test_a_pool_line_shows_what_a_partner_may_see_and_nothing_else() -> None:
         available=True,
         tiers=[quote_pb2.PoolTier(tier="standard", spread_bps=35)],
     )
-    assert as_json(views.pools_view([pool])) == [
+    assert as_json(views.pools_view(pools=[pool], next_cursor="")) == [
         (
             "pools",
             [
@@ -181,7 +181,9 @@ def test_a_pool_line_shows_what_a_partner_may_see_and_nothing_else() -> None:
                     "available": True,
                 }
             ],
-        )
+        ),
+        ("hasMore", False),
+        ("nextCursor", None),
     ]
 
 

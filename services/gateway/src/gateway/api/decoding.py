@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 
 from gateway.api.operations import Operation
-from gateway.app.requests import Nothing
 from poolkit.errors import InvalidRequest
 
 FIELD_LENGTH_MAX: Final = 100
@@ -19,7 +18,6 @@ MESSAGE_LENGTH_MAX: Final = 300
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _NAME = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
-_NOTHING: Final = Nothing()
 # What the messages call by another name than JSON does.
 _NAMES: Final = {
     "cursor": "page_token",
@@ -45,8 +43,6 @@ def decode_fields(operation: Operation, fields: Mapping[str, object]) -> Any:
     In a query all are texts. Numbers are read here, since msgspec would also take `null` for a name, `1e1` for a number
     and `123` for a moment.
     """
-    if not fields and operation.request is Nothing:
-        return _NOTHING
     numbers = _numbers(operation.request)
     read = {
         name: int(value) if name in numbers and isinstance(value, str) and _NUMBER.fullmatch(value) else value

@@ -124,7 +124,9 @@ ANSWERS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                         "cryptoCurrency": "USDT",
                         "available": True,
                     }
-                ]
+                ],
+                "hasMore": False,
+                "nextCursor": None,
             }
         },
         "get_capabilities": {

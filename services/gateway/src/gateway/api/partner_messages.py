@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.app.ports import EntryPage, TradePage
+from gateway.app.ports import EntryPage, PoolPage, TradePage
 from gateway.domain.offers import Balance, Capabilities, Funding
-from gateway.domain.records import PoolRecord, QuoteRecord
+from gateway.domain.records import QuoteRecord
 from gateway.domain.views import SIDES, TRADE_STATUSES
 from poolkit.errors import InvalidRequest
 from poolkit.rpc.convert import to_time
@@ -21,9 +21,9 @@ def _given(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value}
 
 
-def no_fields(_message: object) -> tuple[str, dict[str, object]]:
-    """A request that takes nothing: the answer has one page, whatever page size is asked for."""
-    return "", {}
+def pools_fields(message: partner_pb2.ListPoolsRequest) -> tuple[str, dict[str, object]]:
+    """Which pools to list."""
+    return "", _given(limit=message.page_size, cursor=message.page_token)
 
 
 def quote_fields(message: partner_pb2.CreateQuoteRequest) -> tuple[str, dict[str, object]]:
@@ -62,8 +62,8 @@ def quote_message(quote: QuoteRecord) -> types_pb2.Quote:
     )
 
 
-def pools_response(pools: Sequence[PoolRecord]) -> partner_pb2.ListPoolsResponse:
-    """The entitled pools; of each no more than a partner may see."""
+def pools_response(page: PoolPage) -> partner_pb2.ListPoolsResponse:
+    """A page of pools; of each no more than a partner may see."""
     return partner_pb2.ListPoolsResponse(
         pools=[
             partner_pb2.PartnerPool(
@@ -73,8 +73,9 @@ def pools_response(pools: Sequence[PoolRecord]) -> partner_pb2.ListPoolsResponse
                 crypto_currency=pool.crypto_currency,
                 available=pool.available,
             )
-            for pool in pools
-        ]
+            for pool in page.pools
+        ],
+        next_page_token=page.next_cursor,
     )
 
 

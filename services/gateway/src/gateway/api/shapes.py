@@ -45,9 +45,11 @@ class Pool(Struct, rename="camel"):
 
 
 class Pools(Struct, rename="camel"):
-    """The pools that your organization may use, by id."""
+    """A page of the pools that your organization may use, by id."""
 
     pools: list[Pool]
+    has_more: HasMore
+    next_cursor: NextCursor | None
 
 
 class Capabilities(Struct, rename="camel"):

@@ -1,16 +1,17 @@
 """The partner operations: one use case each, whichever way the call came in. All of them stand behind the gates."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from gateway.app.call import Call, is_id
-from gateway.app.ports import Acceptance, EntryPage, Ledger, Quotes, Settlements, TradePage, Trades
+from gateway.app.ports import Acceptance, EntryPage, Ledger, PoolPage, Quotes, Settlements, TradePage, Trades
 from gateway.app.recent_quotes import RecentQuotes
 from gateway.app.requests import (
     FundingRequest,
     LedgerRequest,
     Nothing,
+    PoolsRequest,
     QuoteRequest,
     TradesRequest,
     TransactRequest,
@@ -18,8 +19,9 @@ from gateway.app.requests import (
 from gateway.domain.gates import pool_refusal
 from gateway.domain.offers import Balance, Capabilities, Funding, capabilities
 from gateway.domain.quote_terms import UnpricedQuote, check_terms
-from gateway.domain.records import CataloguedPool, PoolRecord, QuoteRecord, TradeRecord
+from gateway.domain.records import CataloguedPool, QuoteRecord, TradeRecord
 from gateway.domain.views import RESERVED
+from poolkit import page_tokens
 from poolkit.errors import DeadlineExceeded, InvalidRequest, NotFound, OffRampNotEnabled, Unavailable
 from poolkit.money import DIGITS, FIAT
 
@@ -43,10 +45,17 @@ class PartnerOperations:
         self._ibans = ibans
         self._recent = RecentQuotes()
 
-    async def list_pools(self, call: Call, _subject: str, _request: Nothing) -> Sequence[PoolRecord]:
+    async def list_pools(self, call: Call, _subject: str, request: PoolsRequest) -> PoolPage:
         """The entitled pools, by id. A pure read."""
-        allowed = call.entitlement.pool_ids
-        return [pool for pool in await self._quotes.list_pools(call.context) if pool.pool_id in allowed]
+        entitlement, limit = call.entitlement, request.limit
+        allowed = entitlement.pool_ids
+        pools = [pool for pool in await self._quotes.list_pools(call.context) if pool.pool_id in allowed]
+        of_list = entitlement.organization_id, "pools"
+        if request.cursor:
+            after = _place(request.cursor, *of_list)
+            pools = [pool for pool in pools if pool.pool_id > after]
+        page = pools[:limit]
+        return PoolPage(page, page_tokens.make(page[-1].pool_id, *of_list) if len(pools) > limit else "")
 
     async def get_capabilities(self, call: Call, pool_id: str, _request: Nothing) -> Capabilities:
         """What a pool offers the organization. A pure read. Raises PoolNotAllowed, NotFound."""
@@ -173,6 +182,13 @@ class PartnerOperations:
         if pool_id in call.entitlement.pool_ids:
             return
         await self._pool(call, pool_id)
+
+
+def _place(cursor: str, *of_list: str) -> str:
+    try:
+        return page_tokens.read(cursor, *of_list)
+    except InvalidRequest:
+        raise InvalidRequest("it is not of this list; take `nextCursor` of the page before.", field="cursor") from None
 
 
 def _existing_id(text: str, resource: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from gateway.app.recent_quotes import ExpectedHold
 from gateway.domain.entitlement import Entitlement
 from gateway.domain.quote_terms import QuoteTerms
-from gateway.domain.records import CataloguedPool, EntryRecord, QuoteRecord, TradeRecord
+from gateway.domain.records import CataloguedPool, EntryRecord, PoolRecord, QuoteRecord, TradeRecord
 from poolkit.context import CallContext
 
 
@@ -26,6 +26,15 @@ class Quotes(Protocol):
 
     async def reject(self, context: CallContext, quote_id: str) -> QuoteRecord:
         """Gives a quote back."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPage:
+    """A page of pools, by id."""
+
+    pools: Sequence[PoolRecord]
+    next_cursor: str
+    """Empty on the last page."""
 
 
 @dataclass(frozen=True, slots=True)

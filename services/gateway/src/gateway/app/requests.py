@@ -40,6 +40,13 @@ class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
     """An operation that takes nothing else."""
 
 
+class PoolsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """GET /v1/pools."""
+
+    limit: Annotated[int, Meta(ge=1, le=100, description=LIMIT)] = 100
+    cursor: Cursor = ""
+
+
 class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """POST /v1/pools/{id}/quote."""
 

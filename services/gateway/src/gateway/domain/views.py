@@ -47,9 +47,13 @@ def pool_view(pool: PoolRecord) -> View:
     }
 
 
-def pools_view(pools: Iterable[PoolRecord]) -> View:
-    """The pool list."""
-    return {"pools": [pool_view(pool) for pool in pools]}
+def pools_view(*, pools: Iterable[PoolRecord], next_cursor: str) -> View:
+    """A page of pools."""
+    return {
+        "pools": [pool_view(pool) for pool in pools],
+        "hasMore": bool(next_cursor),
+        "nextCursor": next_cursor or None,
+    }
 
 
 def capabilities_view(capabilities: Capabilities) -> View:
