@@ -1,6 +1,7 @@
 """The request log: one durable row for every call, refused ones included, and none lost when the service drains."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 
 import httpx
@@ -104,6 +105,22 @@ async def test_every_request_that_is_refused_leaves_a_row(alone: RunningGateway,
         assert [row["operation"], row["outcome"], row["http_status"]] == expected, what
         assert row["edge"] == "rest"
         assert row["organization_id"] == (partner.organization_id if "authorization" in headers else None), what
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"POST /v1/pools HTTP/1.1\r\ncontent-length: -1\r\n\r\n"])
+async def test_what_cannot_be_read_is_answered_like_an_error_and_leaves_a_row(
+    alone: RunningGateway, sent: bytes
+) -> None:
+    outcome = "invalid_request"
+    reader, writer = await asyncio.open_connection(*alone.rest.removeprefix("http://").split(":"))
+    writer.write(sent)
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    writer.close()
+    error = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert (error["code"], error["doc_url"]) == (outcome, f"{alone.runtime.settings.documentation_url}#{outcome}")
+    [row] = await rows_of(alone.database, error["request_id"], 1)
+    assert (row["edge"], row["operation"], row["outcome"], row["http_status"]) == ("rest", "", outcome, 400)
 
 
 @pytest.mark.parametrize(

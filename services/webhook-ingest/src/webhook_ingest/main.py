@@ -24,7 +24,7 @@ from pools_contracts.trade import TradeClient
 from webhook_ingest.api.admin import WebhookAdminService
 from webhook_ingest.api.bodies import read_event
 from webhook_ingest.api.facts import ReportFactsService
-from webhook_ingest.api.http import application
+from webhook_ingest.api.http import application, refusing
 from webhook_ingest.api.payins import PayinService
 from webhook_ingest.api.settlement_status import SettlementStatusService
 from webhook_ingest.app.allocate import AllocatePayins
@@ -64,7 +64,8 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
     lanes = build_lanes(runtime, trade)
     intake = Intake(database, directory, read_event, ReceiveWebhooks(database, lanes, settings.claim_seconds))
 
-    runtime.add_http(application(intake, settings.documentation_url), settings.webhook_listen, name="webhook")
+    url = settings.documentation_url
+    runtime.add_http(application(intake, url), settings.webhook_listen, name="webhook", refuse=refusing(url))
     admin = WebhookAdminService(database, Sources(database, cipher, directory.forget), mode)
     runtime.rpc.add(webhook_ingest_pb2_grpc.add_WebhookAdminServiceServicer_to_server, admin)
     facts = ReportFactsService(database, mode)

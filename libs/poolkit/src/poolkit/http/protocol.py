@@ -1,7 +1,6 @@
 """A connection of the HTTP server: uvicorn's, with an end to how much and how long one client may keep it busy."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
@@ -10,9 +9,11 @@ import httptools
 from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from poolkit.context import current_request_id
 from poolkit.errors import DomainError, HeadersTooLarge, InvalidRequest
-from poolkit.http.errors import error_body
+from poolkit.http.errors import send_error
 from poolkit.http.exchange import Exchange
+from poolkit.http.types import Message, Refuse
 from poolkit.ids import new_id
 
 HEAD_BYTES_MAX: Final = 40 * 1024
@@ -43,6 +44,9 @@ class BoundedProtocol(HttpToolsProtocol):
     """httptools sets no bound to a head, and uvicorn's one timeout is for pauses between requests: any byte ends it."""
 
     patience = Patience()
+    refuse: Refuse = staticmethod(send_error)
+    """Answers, whole, what could not be read as a request."""
+    _refused = False
     _receiving_since = 0.0
     """0 between requests and while one that arrived is served."""
     _in_head = True
@@ -161,14 +165,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             # An answer to the request before is under way; another in between would be taken for it.
             self.transport.abort()
-            return
+        elif not self._refused:
+            self._refused = True
+            self.flow.pause_reading()
+            task = self.loop.create_task(self._answer(error))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, error: DomainError) -> None:
         request_id = new_id("req")
-        body = json.dumps(error_body(error, request_id)).encode()
-        headers = (
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(STATUS_LINE[error.reason.http_status] + headers.encode() + body)
+        current_request_id.set(request_id)
+
+        async def send(message: Message) -> None:
+            own = ((b"x-request-id", request_id.encode()), (b"connection", b"close"))
+            lines = [b"%b: %b\r\n" % header for header in (*message["headers"], *own)]
+            self.transport.write(STATUS_LINE[message["status"]] + b"".join(lines) + b"\r\n" + message["body"])
+
+        await self.refuse(error, send)
         self.transport.close()
 
 

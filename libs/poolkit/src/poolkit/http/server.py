@@ -28,7 +28,8 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves an ASGI application on `host:port`. Requests are given `deadline_seconds` to pass on to colleagues.
 
-    Requests with too large a head are answered by `refuse`, clients that take too long for its `patience` cut off.
+    What cannot be read and requests with too large a head are answered by `refuse`, in one message; clients that take
+    too long for its `patience` are cut off.
     `GET /ready` tells load balancers what `is_ready` says.
     """
 
@@ -47,6 +48,7 @@ class HttpServer:
         self.listen = listen
         self.port = 0
         self._surroundings = Surroundings(app, deadline_seconds=deadline_seconds, is_ready=is_ready, refuse=refuse)
+        self._refuse = refuse
         self._patience = patience
         self._watch: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +62,9 @@ class HttpServer:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._surroundings,
-            http=type("Protocol", (BoundedProtocol,), {"patience": self._patience}),
+            http=type(
+                "Protocol", (BoundedProtocol,), {"patience": self._patience, "refuse": staticmethod(self._refuse)}
+            ),
             ws="none",
             lifespan="off",
             interface="asgi3",

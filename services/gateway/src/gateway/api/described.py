@@ -11,6 +11,7 @@ from gateway.api import shapes
 from poolkit.errors import (
     DeadlineExceeded,
     DomainError,
+    HeadersTooLarge,
     IdempotencyConflict,
     IdempotencyInProgress,
     IdempotencyKeyRequired,
@@ -48,6 +49,7 @@ ANY_OPERATION: Final = (
     KycNotApproved,
     RateLimited,
     RequestTooLarge,
+    HeadersTooLarge,
     InvalidRequest,
     Overloaded,
     Unavailable,

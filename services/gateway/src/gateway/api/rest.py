@@ -132,7 +132,7 @@ class _Endpoint:
             load.in_flight -= 1
 
     async def refuse(self, error: DomainError, send: Send) -> None:
-        """Answers, and puts on record, a request that no operation is given, since its head is too large."""
+        """Answers, and puts on record, what no operation is given: its head is too large, or cannot be read."""
         call = self._edge.begin("rest", "")
         await self._refuse(send, self._edge.refused(call, error), call.request_id, ())
 

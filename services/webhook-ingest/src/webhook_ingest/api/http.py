@@ -13,7 +13,7 @@ from starlette.routing import Route
 from poolkit.context import current_request_id
 from poolkit.errors import DomainError, Internal, InvalidRequest, MethodNotAllowed, NotFound, RequestTooLarge
 from poolkit.http.errors import error_body
-from poolkit.http.types import Receive, Scope, Send, whole_answer
+from poolkit.http.types import Receive, Refuse, Scope, Send, whole_answer
 from webhook_ingest.api.bodies import ReceivedBody, encode
 from webhook_ingest.app.intake import Intake, Posted
 
@@ -70,6 +70,15 @@ def application(intake: Intake, documentation_url: str) -> Starlette:
         routes=[Route("/v1/webhooks/{source}", endpoint, methods=["POST"])],
         exception_handlers={HTTPException: unrouted},
     )
+
+
+def refusing(documentation_url: str) -> Refuse:
+    """What answers requests that the application is not given, since they cannot be read or have too large a head."""
+
+    async def refuse(error: DomainError, send: Send) -> None:
+        await _send_error(send, error, documentation_url)
+
+    return refuse
 
 
 async def _read(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
