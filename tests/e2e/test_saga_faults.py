@@ -8,8 +8,7 @@ fault is met both ways: with the hold asked for once the quote's terms are known
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -30,6 +29,7 @@ from poolkit.rpc.callers import TRADE
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient as QuoteStubs
 from tests.e2e.databases import Databases
+from tests.e2e.faulty_wire import HOLD, OTHER_POOL, Desk, Wire, firm_quote, held_by, lost, until_hooked
 from tests.e2e.partners import POOL, SETTLES, Partner, PartnerFactory
 from tests.integration.databases import RunningPostgres
 from tests.integration.trade.reserved import relay_elsewhere
@@ -38,89 +38,10 @@ from trade.app.recover import Recovery
 from trade.app.saga import Saga
 from trade.app.transact import Accepted, Answer, TransactQuotes
 from trade.domain.intent import Attempt, TransactRequest
-from trade.domain.trade import Hold, Terms
+from trade.domain.trade import Hold
 from trade.outbound.events import TradeEvents
 from trade.outbound.holds import HoldClient
 from trade.outbound.quotes import QuoteClient
-
-OTHER_POOL = "EUR-USDC"
-HOLD = Hold("EUR", "100.00", "mobile_checkout_123")
-
-Hook = Callable[[], Awaitable[None]]
-
-
-async def _nothing() -> None:
-    return None
-
-
-@dataclass(slots=True)
-class Wire:
-    """Quote service and ledger behind a wire that a test can make faulty: each hook runs once, then is gone."""
-
-    quotes: QuoteClient
-    holds: HoldClient
-    hooks: dict[str, Hook] = field(default_factory=dict)
-    given_back: list[Attempt] = field(default_factory=list)
-
-    async def _hook(self, name: str) -> None:
-        await self.hooks.pop(name, _nothing)()
-
-    async def consume(self, attempts: Sequence[Attempt], seconds: float) -> list[Terms | DomainError]:
-        await self._hook("before consume")
-        answer = await self.quotes.consume(attempts, seconds)
-        await self._hook("after consume")
-        return answer
-
-    async def give_back(self, attempts: Sequence[Attempt], seconds: float) -> None:
-        self.given_back += attempts
-        await self._hook("before give_back")
-        await self.quotes.give_back(attempts, seconds)
-        await self._hook("after give_back")
-
-    async def place(self, attempts: Sequence[tuple[Attempt, Hold]], seconds: float) -> list[DomainError | None]:
-        await self._hook("before place")
-        answer = await self.holds.place(attempts, seconds)
-        await self._hook("after place")
-        return answer
-
-    async def void(self, attempts: Sequence[Attempt], seconds: float) -> None:
-        await self.holds.void(attempts, seconds)
-
-
-async def lost() -> None:
-    """The answer never came."""
-    raise DeadlineExceeded
-
-
-@dataclass(slots=True)
-class Desk:
-    """A trade service of the test's own."""
-
-    database: Database
-    wire: Wire
-    transact: TransactQuotes
-    recovery: Recovery
-    books: Databases
-    expected_hold: Hold | None
-
-    async def accept(
-        self, partner: Partner, quote_id: str, *, key: str = "order-1", pool_id: str = POOL, amount: str = "100.00"
-    ) -> Answer:
-        expected = self.expected_hold._replace(amount=amount) if self.expected_hold else None
-        request = TransactRequest(
-            partner.organization_id, "req_fault", "", key, quote_id, pool_id, expected_hold=expected
-        )
-        return (await self.transact([request]))[0]
-
-    async def state(self, quote_id: str) -> str:
-        query = "SELECT state FROM intents WHERE quote_id = $1 ORDER BY created_at DESC LIMIT 1"
-        return str(await self.database.fetch_value(query, quote_id))
-
-    async def trades(self, quote_id: str) -> int:
-        return int(await self.database.fetch_value("SELECT count(*) FROM trades WHERE quote_id = $1", quote_id))
-
-    async def quote_status(self, partner: Partner, quote_id: str) -> str:
-        return str((await partner.rest.http.get(f"/v1/pools/quotes/{quote_id}")).json()["status"])
 
 
 @pytest.fixture(scope="session")
@@ -155,15 +76,6 @@ async def poor(partners: PartnerFactory) -> Partner:
     return await partners(paid_in="5.00", endpoint=False)
 
 
-async def firm_quote(partner: Partner) -> str:
-    return str((await partner.rest.quote(destinationAddress=SETTLES[:-4] + "0005")).json()["quoteId"])
-
-
-async def held_by(desk: Desk, partner: Partner) -> Decimal:
-    query = "SELECT held FROM accounts WHERE kind = 'partner' AND organization_id = $1 AND currency = 'EUR'"
-    return Decimal(await desk.books.value("ledger", query, partner.organization_id))
-
-
 @pytest.mark.parametrize("call", ["after consume", "after place"])
 async def test_a_call_that_took_effect_and_lost_its_answer_is_asked_again_and_counts_once(
     desk: Desk, partner: Partner, call: str
@@ -187,7 +99,7 @@ async def test_what_a_silent_driver_began_is_finished_by_recovery(desk: Desk, pa
 
     desk.wire.hooks[call] = silent
     live = asyncio.create_task(desk.accept(partner, quote_id))
-    await _until_hooked(desk, call)
+    await until_hooked(desk, call)
     assert await desk.recovery.recover() == 1
     assert await desk.state(quote_id) == "reserved"
     silence.set()
@@ -212,7 +124,7 @@ async def test_a_consumption_that_arrives_after_recovery_gave_up_is_refused_and_
 
     desk.wire.hooks["before consume"] = delayed
     live = asyncio.create_task(desk.accept(partner, quote_id))
-    await _until_hooked(desk, "before consume")
+    await until_hooked(desk, "before consume")
     assert await desk.recovery.recover() == 1
     assert await desk.state(quote_id) == "declined"
     late.set()
@@ -354,7 +266,7 @@ async def test_a_hold_that_arrives_after_recovery_gave_up_takes_nothing(desk: De
 
     desk.wire.hooks["before place"] = delayed
     live = asyncio.create_task(desk.accept(partner, quote_id))
-    await _until_hooked(desk, "before place")
+    await until_hooked(desk, "before place")
     assert await desk.recovery.recover() == 1
     assert await desk.state(quote_id) == "declined"
     late.set()
@@ -384,10 +296,3 @@ async def _rejected_quote(partner: Partner) -> str:
     quote_id = await firm_quote(partner)
     assert (await partner.rest.http.post(f"/v1/pools/quotes/{quote_id}/reject")).status_code == 200
     return quote_id
-
-
-async def _until_hooked(desk: Desk, name: str) -> None:
-    """Waits until the live driver is inside the hook."""
-    async with asyncio.timeout(10):
-        while name in desk.wire.hooks:
-            await asyncio.wait({asyncio.ensure_future(desk.database.fetch_value("SELECT pg_sleep(0.01)"))})
