@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from poolctl.stack.programs import SERVICES
+from pools.gateway.v1 import partner_pb2
 from tests.e2e.rolling import proxy
 from tests.e2e.rolling.calling import AT_ONCE, calling
 from tests.e2e.rolling.fleet import Fleet, replicas_of
@@ -39,6 +40,9 @@ async def test_every_replica_is_replaced_under_load_and_no_call_fails(fleet: Fle
             await fleet.replace(replica)
             assert patrons.noted.failures == [], f"while {replica} was replaced"
         assert patrons.noted.unanswered == 0
+    # Every operation of partners, and the provider's.
+    operations = partner_pb2.DESCRIPTOR.services_by_name["PartnerService"].methods
+    assert len(patrons.noted.calls) == len(operations) + 1
 
 
 @pytest.mark.long
