@@ -107,10 +107,21 @@ async def test_every_request_that_is_refused_leaves_a_row(alone: RunningGateway,
         assert row["organization_id"] == (partner.organization_id if "authorization" in headers else None), what
 
 
-@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"POST /v1/pools HTTP/1.1\r\ncontent-length: -1\r\n\r\n"])
+QUOTE = b"POST /v1/pools/EUR-USDT/quote HTTP/1.1\r\nauthorization: Bearer KEY\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "operation"),
+    [
+        (b"nonsense\r\n\r\n", ""),
+        (QUOTE + b"content-length: -1\r\n\r\n", ""),
+        (QUOTE + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\nnonsense\r\n", "create_quote"),
+    ],
+)
 async def test_what_cannot_be_read_is_answered_like_an_error_and_leaves_a_row(
-    alone: RunningGateway, sent: bytes
+    alone: RunningGateway, sent: bytes, operation: str
 ) -> None:
+    sent = sent.replace(b"KEY", (await alone.new_partner()).secret_key.encode())
     outcome = "invalid_request"
     reader, writer = await asyncio.open_connection(*alone.rest.removeprefix("http://").split(":"))
     writer.write(sent)
@@ -120,7 +131,7 @@ async def test_what_cannot_be_read_is_answered_like_an_error_and_leaves_a_row(
     assert head.startswith(b"HTTP/1.1 400 ")
     assert (error["code"], error["doc_url"]) == (outcome, f"{alone.runtime.settings.documentation_url}#{outcome}")
     [row] = await rows_of(alone.database, error["request_id"], 1)
-    assert (row["edge"], row["operation"], row["outcome"], row["http_status"]) == ("rest", "", outcome, 400)
+    assert (row["edge"], row["operation"], row["outcome"], row["http_status"]) == ("rest", operation, outcome, 400)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ async def test_a_refused_transact_names_its_reason_in_the_contracts_order(house:
     others = Caller(house.gateway, house.http, edge, stranger.secret_key)
     answers = {
         "no key": await caller.transact(accepted, None),
+        "a key of spaces": await caller.transact(accepted, " " if edge == "grpc" else None),
         "another pool": await caller.transact(accepted, "a", pool_id="EUR-USDC"),
         "no such pool": await caller.transact(accepted, "b", pool_id="EUR-DOGE"),
         "no such quote": await caller.transact(accepted[:-3] + "000", "c"),
@@ -111,6 +112,7 @@ async def test_a_refused_transact_names_its_reason_in_the_contracts_order(house:
     }
     assert {name: answer.code for name, answer in answers.items()} == {
         "no key": "idempotency_key_required",
+        "a key of spaces": "idempotency_key_required",
         "another pool": "not_found",
         "no such pool": "not_found",
         "no such quote": "not_found",

@@ -19,8 +19,19 @@ _ITS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
 class Exchange(RequestResponseCycle):
     """Given to the application as `receive` and `send`."""
 
+    _broken_off = False
+
+    def break_off(self) -> None:
+        """No more of the body can be read: the application is told that the client has gone, and may still answer."""
+        self._broken_off = True
+        self.keep_alive = False
+        self.flow.pause_reading()
+        self.message_event.set()
+
     async def receive(self) -> Any:
         """The body, as ASGI has it."""
+        if self._broken_off:
+            return {"type": "http.disconnect"}
         if self.more_body or self.waiting_for_100_continue or self.disconnected or self.response_complete:
             return await super().receive()
         # All of it has come.

@@ -163,8 +163,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answers for an application that never sees the request, and ends the connection."""
         cycle: Any = self.cycle
         if cycle is not None and not cycle.response_complete:
-            # An answer to the request before is under way; another in between would be taken for it.
-            self.transport.abort()
+            if cycle.more_body and not cycle.response_started:
+                # It is the body of the request being served that cannot be read: its application says so.
+                cycle.break_off()
+            else:
+                # An answer to the request before is under way; another in between would be taken for it.
+                self.transport.abort()
         elif not self._refused:
             self._refused = True
             self.flow.pause_reading()

@@ -56,8 +56,9 @@ class HttpServer:
 
     async def start(self) -> int:
         """Begins to listen and answers the port, also when 0 was asked for. Raises OSError when the port is taken."""
-        # Its "Started server process" and the like are about a process that it is not.
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        # Its "Started server process" and the like are about a process that it is not, and its warnings about what
+        # strangers send: those are refused, and no line of theirs is wanted for each.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         listener = self._bind()
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(

@@ -29,6 +29,8 @@ Prices and trades between currencies and stablecoins, for servers of partners.
 **Values.** Amounts and rates are decimal strings, times are RFC 3339 in UTC, absent values are `null`. Fields that a
 request does not know are refused; expect fields and error codes that you do not know yet.
 
+**Bodies.** JSON in UTF-8, up to 64 KiB, read as such whatever `Content-Type` says; anything else is a 400.
+
 **Errors.** One shape for all; branch on `code`. Every response carries `X-Request-Id`, yours where you sent one.
 
 **Repeating.** GET is always safe to repeat. `transact` takes an `Idempotency-Key`: send the same request with the same
