@@ -1,4 +1,4 @@
-"""What surrounding a call costs on either side: `python -m tests.bench.calls [ROUNDS]`. The figures of ADR 3.
+"""What surrounding a call costs on either side: `python -m tests.bench.calls [ROUNDS]`. The figures of ADRs 3 and 11.
 
 The servers share one process and the clients another, and take turns, so that a busy machine is busy for all of them.
 """
@@ -8,17 +8,23 @@ import contextlib
 import logging
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
 import structlog
 import uvloop
 
+from poolctl.certificate_files import files_in
+from poolctl.certificates import issue_all
 from poolkit.context import current_request_id
+from poolkit.rpc.callers import allowed_callers
 from poolkit.rpc.calls import Load, ServedMethod
-from poolkit.rpc.channels import open_channel
+from poolkit.rpc.certificates import Certificates
+from poolkit.rpc.channels import open_channel, open_inner
 from poolkit.rpc.server import SERVER_OPTIONS, RpcServer
 from poolkit.telemetry.tracing import span
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
@@ -69,19 +75,31 @@ async def straight(context: Any) -> None:
     print(f"straight {spent[1] - spent[0]:.1f}", flush=True)
 
 
-async def serve() -> None:
-    """Three servers in one process; answers each line with the CPU seconds used so far."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
-    servers, ports = [], []
+def certificates(folder: Path, name: str) -> Certificates:
+    """Who somebody is."""
+    return Certificates(*files_in(folder / name))
+
+
+async def serve(folder: Path) -> None:
+    """Four servers in one process; answers each line with the CPU seconds used so far."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    servers: list[Any] = []
+    ports: list[int] = []
     for interceptors in ([], [Idle()]):
         bare = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=interceptors)
         add(Quotes(), bare)
         ports.append(bare.add_insecure_port("127.0.0.1:0"))
         await bare.start()
         servers.append(bare)
-    ours = RpcServer("127.0.0.1:0", name="bench")
-    ours.add(add, Quotes())
-    ports.append(await ours.start())
+    asked: dict[str, Any] = {
+        "credentials": certificates(folder, "quote").server_credentials(),
+        "callers": lambda path: allowed_callers(path, "live"),
+    }
+    for told in ({}, asked):
+        ours = RpcServer("127.0.0.1:0", name="bench", **told)
+        ours.add(add, Quotes())
+        ports.append(await ours.start())
+        servers.append(ours)
     print(*ports, flush=True)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -90,11 +108,11 @@ async def serve() -> None:
 
 
 @contextlib.asynccontextmanager
-async def server_process() -> AsyncIterator[tuple[list[int], asyncio.subprocess.Process]]:
+async def server_process(folder: Path) -> AsyncIterator[tuple[list[int], asyncio.subprocess.Process]]:
     """The process that `serve` runs in, and its ports."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.calls", "serve", stdin=pipe, stdout=pipe
+        sys.executable, "-m", "tests.bench.calls", "serve", str(folder), stdin=pipe, stdout=pipe
     )
     try:
         assert process.stdout is not None
@@ -104,9 +122,11 @@ async def server_process() -> AsyncIterator[tuple[list[int], asyncio.subprocess.
         await process.wait()
 
 
-async def measure(rounds: int) -> None:
+async def measure(rounds: int, folder: Path) -> None:
     """Prints each way's CPU a call, and what it adds to the barest."""
-    async with server_process() as (ports, process):
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    issue_all(folder, ("gateway", "quote"))
+    async with server_process(folder) as (ports, process):
         assert process.stdin is not None
         assert process.stdout is not None
 
@@ -117,7 +137,7 @@ async def measure(rounds: int) -> None:
         async def client_cpu() -> float:
             return time.process_time()
 
-        bare, idle, ours = (f"127.0.0.1:{port}" for port in ports)
+        bare, idle, ours, asking = (f"127.0.0.1:{port}" for port in ports)
         stub = quote_pb2_grpc.QuoteServiceStub
         raw = stub(grpc.aio.insecure_channel(bare))
         await raw.GetQuotes(quote_pb2.GetQuotesRequest(items=[quote_pb2.QuoteReference()]), metadata=PAIRS)
@@ -128,15 +148,19 @@ async def measure(rounds: int) -> None:
 
         own = stub(open_channel(bare, "bench"))
         intercepted = stub(grpc.aio.insecure_channel(bare, interceptors=[IdleClient()]))
+        gateway = certificates(folder, "gateway")
+        proven = stub(open_inner(asking, "bench", callee="quote", certificates=gateway))
         served = {
             "bare": plain(raw),
             "interceptor that does nothing": plain(stub(grpc.aio.insecure_channel(idle))),
             "RpcServer": plain(stub(grpc.aio.insecure_channel(ours))),
+            "RpcServer, mutual TLS": plain(proven),
         }
         called = {
             "bare": plain(raw),
             "interceptor that does nothing": plain(intercepted),
             "poolkit's channel": lambda: own.GetQuotes(REQUEST),
+            "mutual TLS": plain(proven),
         }
         current_request_id.set(PAIRS[1][1])
         with span("bench", traceparent=PAIRS[0][1]):
@@ -172,7 +196,8 @@ def report(side: str, spent: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        uvloop.run(serve())
+    if sys.argv[1:2] == ["serve"]:
+        uvloop.run(serve(Path(sys.argv[2])))
     else:
-        uvloop.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+        with tempfile.TemporaryDirectory() as made:
+            uvloop.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 20, Path(made)))
