@@ -35,6 +35,7 @@ METRICS: Final = {
     "pools_consumer_retries": "counter",
     "pools_database_connections": "gauge",
     "pools_database_waiting_statements": "gauge",
+    "pools_dead_letters_waiting_events": "gauge",
     "pools_http_connections_cut": "counter",
     "pools_ledger_buried_events": "counter",
     "pools_ledger_close_duration_seconds": "histogram",

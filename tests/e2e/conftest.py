@@ -1,5 +1,6 @@
 """One running stack for all end-to-end tests, partners on it, and ways to look at it from outside."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,7 @@ from poolctl.stack import Stack
 from poolctl.stack.programs import PROGRAMS
 from tests.e2e.commands import Poolctl
 from tests.e2e.databases import Databases
+from tests.e2e.logs import leaks, lines_of, nameless
 from tests.e2e.partners import Partner, PartnerFactory
 
 # Every test's requests are recorded, whatever the tests beside it ask for.
@@ -23,8 +25,14 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, mtls: bool) -> AsyncIt
     directory = tmp_path_factory.mktemp("stack")
     running = Stack(directory, environment=ENVIRONMENT, mtls=mtls)
     await running.start()
+    addresses = running.addresses
     try:
         yield running
+        await running.stop()
+        # Whatever the tests of this run did.
+        lines = await asyncio.to_thread(lines_of, directory)
+        assert leaks(lines, running.layout, addresses) == []
+        assert nameless(lines) == []
     finally:
         await running.stop()
         shutil.rmtree(directory)

@@ -1,11 +1,13 @@
 """What was set aside is seen with its reason, goes back to where it came from when told to, and takes effect once."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
+from prometheus_client import REGISTRY
 
 from poolkit.database import Database
-from poolkit.dead_letters import Letter, Replayed, list_letters, replay_letters
+from poolkit.dead_letters import Letter, Replayed, WaitingLetters, list_letters, replay_letters
 from poolkit.errors import Unavailable
 from poolkit.inbox import PoisonEvent
 from poolkit.kafka import Message, Producer
@@ -24,6 +26,10 @@ async def letters(topics: Topics, limit: int = 100) -> list[Letter]:
     return await list_letters(topics.bootstrap, topics.mode, topics.consumer, limit=limit)
 
 
+def waiting(topics: Topics) -> float | None:
+    return REGISTRY.get_sample_value("pools_dead_letters_waiting_events", {"consumer": topics.consumer})
+
+
 async def replay(
     topics: Topics, producer: Producer, chosen: Callable[[Letter], bool] = lambda letter: letter.replayed_at is None
 ) -> list[Replayed]:
@@ -40,6 +46,7 @@ async def test_poison_is_shown_and_applied_once_when_it_is_replayed_after_the_fi
     for event_id in poison:
         handler.errors[event_id] = [PoisonEvent("not_understood", "a field that nobody knows")]
     await send(producer, [message(topics, number) for number in range(8)])
+    counting = asyncio.create_task(WaitingLetters(topics.bootstrap, topics.mode, topics.consumer).run())
     async with consuming(topics, producer, handler):
 
         async def set_aside(count: int) -> bool:
@@ -56,22 +63,27 @@ async def test_poison_is_shown_and_applied_once_when_it_is_replayed_after_the_fi
             assert "a field that nobody knows" in letter.error
             assert letter.replayed_at is None
         assert [letter.event_id for letter in await letters(topics, limit=1)] == [found[0].event_id]
+        await eventually(lambda: waiting(topics) == 2, "both wait")
 
         # Before the fix it comes back, as a new letter like the first.
         replayed = await replay(topics, producer, lambda letter: letter.event_id == poison[0])
         assert [(each.letter.event_id, each.refusal) for each in replayed] == [(poison[0], "")]
         await eventually(lambda: set_aside(3), "it is set aside again")
+        await eventually(lambda: waiting(topics) == 2, "both wait still")
 
         handler.errors.clear()
         assert sorted(each.letter.event_id for each in await replay(topics, producer)) == poison
         await eventually(lambda: handler.has(range(8)), "all are applied", seconds=30)
         assert await replay(topics, producer) == []
         assert all(letter.replayed_at for letter in await letters(topics))
+        await eventually(lambda: waiting(topics) == 0, "none waits any more")
         # Named, it is sent as often as one likes, but once a command, and takes no second effect.
         again = await replay(topics, producer, lambda letter: letter.event_id == poison[0])
         assert len(again) == 1
         await send(producer, [message(topics, 9)])
         await eventually(lambda: handler.has([*range(8), 9]), "and it goes on")
+    counting.cancel()
+    await asyncio.gather(counting, return_exceptions=True)
     sent = [
         record for record in await read_all(topics.bootstrap, topics.terminal) if ids([3])[0] in str(record.headers)
     ]

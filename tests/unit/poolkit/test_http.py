@@ -131,16 +131,7 @@ async def test_a_requests_span_is_named_by_its_method_and_the_template_of_its_pa
     async def send(message: Any) -> None:
         pass
 
-    configure_tracing(
-        "tested",
-        SimpleNamespace(
-            mode="test",
-            otlp_endpoint=None,
-            zipkin_endpoint=None,
-            span_directory=tmp_path,
-            trace_samples_per_second_max=9,
-        ),
-    )
+    configure_tracing("tested", _recording(tmp_path))
     try:
         scope = {
             "type": "http",
@@ -155,6 +146,36 @@ async def test_a_requests_span_is_named_by_its_method_and_the_template_of_its_pa
     [span] = read_spans(tmp_path, request_id="mine")
     assert span.name == name
     assert span.attributes.get("http.route", "GET") == name.removeprefix("GET ")
+
+
+@pytest.mark.parametrize(("status", "error"), [(200, ""), (404, ""), (500, "500"), (503, "503")])
+async def test_a_failure_of_ours_marks_the_span_which_a_collector_then_keeps(
+    tmp_path: Path, status: int, error: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    async def send(message: Any) -> None:
+        pass
+
+    configure_tracing("tested", _recording(tmp_path))
+    try:
+        head = {"raw_path": b"/", "query_string": b"", "headers": [(b"x-request-id", b"mine")]}
+        await Surroundings(app, deadline_seconds=2.0)({"type": "http", "method": "GET", **head}, send, send)
+    finally:
+        shutdown_tracing()
+    [span] = read_spans(tmp_path, request_id="mine")
+    assert span.error == error
+
+
+def _recording(directory: Path) -> SimpleNamespace:
+    return SimpleNamespace(
+        mode="test",
+        otlp_endpoint=None,
+        zipkin_endpoint=None,
+        span_directory=directory,
+        trace_samples_per_second_max=9,
+    )
 
 
 def test_an_errors_body_has_the_contracts_fields() -> None:

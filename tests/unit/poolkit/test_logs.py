@@ -6,7 +6,8 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -14,6 +15,8 @@ from pydantic import SecretStr
 
 from poolkit import logs
 from poolkit.context import current_request_id
+from poolkit.logs import of_request
+from poolkit.received import named_in
 from poolkit.security import new_api_key, new_webhook_secret
 from poolkit.telemetry.tracing import span
 
@@ -177,3 +180,14 @@ def test_console_lines_are_for_people_and_as_discreet() -> None:
     assert "RuntimeError" in text
     assert "swordfish" not in text
     assert GIVEAWAYS["secret key"] not in text
+
+
+def test_a_line_said_in_a_loop_names_the_request_it_is_about() -> None:
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-00"
+    assert of_request("req_1", traceparent) == {"request_id": "req_1", "trace_id": "a" * 32}
+    assert of_request("req_1", "") == {"request_id": "req_1"}
+    assert of_request("", "not a traceparent") == {}
+    headers = [("event-id", b"e1"), ("request-id", b"req_1"), ("traceparent", traceparent.encode()), ("type", b"\xff")]
+    named = named_in(cast("Any", SimpleNamespace(headers=headers)))
+    assert named == {"event_id": "e1", "request_id": "req_1", "trace_id": "a" * 32}
+    assert named_in(cast("Any", SimpleNamespace(headers=[]))) == {}

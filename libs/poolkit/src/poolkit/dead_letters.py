@@ -8,6 +8,7 @@ many harms nobody.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
 
 from poolkit.errors import Unavailable
 from poolkit.kafka import Message, Producer, dead_letter_topic
@@ -25,6 +27,9 @@ REPLAYED: Final = "replayed-offset"
 
 _ABOUT: Final = "dead-letter-"
 _FETCH_MS: Final = 1000
+_PAUSE_SECONDS: Final = 5.0
+
+_WAITING: Final = Gauge("pools_dead_letters_waiting_events", "Events set aside and not replayed since", ["consumer"])
 
 
 class Letter(NamedTuple):
@@ -96,6 +101,37 @@ async def replay_letters(
             sent.add(name)
             done.append(Replayed(letter, await _replay(letter, record, producer, originals)))
     return done
+
+
+class WaitingLetters:
+    """Keeps count of a consumer's letters that nobody has replayed, in every replica: it is the topic's, not ours."""
+
+    def __init__(self, bootstrap: str, mode: str, service: str) -> None:
+        self._bootstrap = bootstrap
+        self._place = TopicPartition(dead_letter_topic(service, mode), 0)
+        self._count = _WAITING.labels(service)
+
+    async def run(self) -> None:
+        """Reads the topic from its beginning, and on as it grows; a broker out of reach is waited for."""
+        while True:
+            try:
+                async with _reading(self._bootstrap) as consumer:
+                    consumer.assign([self._place])
+                    await consumer.seek_to_beginning(self._place)
+                    await self._follow(consumer)
+            except Unavailable:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        waiting: set[int] = set()
+        while True:
+            self._count.set(len(waiting))
+            for record in (await consumer.getmany(self._place, timeout_ms=_FETCH_MS)).get(self._place, ()):
+                replayed = dict(record.headers).get(REPLAYED)
+                if replayed is None:
+                    waiting.add(record.offset)
+                else:
+                    waiting.discard(int(replayed))
 
 
 async def _replay(letter: Letter, record: Any, producer: Producer, originals: AIOKafkaConsumer) -> str:

@@ -17,7 +17,7 @@ from poolkit.context import CallContext
 from poolkit.errors import DeadlineExceeded, Overloaded, Unavailable
 from poolkit.group_reader import GroupReader, Records, Stalled, past
 from poolkit.kafka import Message, Producer, dead_letter_topic, topic
-from poolkit.received import PoisonEvent, ReceivedEvent, read_event
+from poolkit.received import PoisonEvent, ReceivedEvent, named_in, read_event
 from poolkit.supervision import is_being_cancelled
 from poolkit.telemetry.traceparent import is_sampled
 from poolkit.telemetry.tracing import batch_span, item_spans
@@ -223,6 +223,7 @@ class EventConsumer:
             partition=record.partition,
             offset=record.offset,
             exc_info=error,
+            **named_in(record),
         )
         headers = [
             *record.headers,

@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from poolkit.context import current_request_id
+from poolkit.telemetry import traceparent as w3c
 from poolkit.telemetry.tracing import current_trace_id
 
 REDACTED: Final = "[redacted]"
@@ -106,6 +107,12 @@ def add_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
     if trace_id:
         event.setdefault("trace_id", trace_id)
     return event
+
+
+def of_request(request_id: str, traceparent: str) -> dict[str, str]:
+    """The ids for a line about one request, said where none is under way: in a loop that serves many of them."""
+    ids = {"request_id": request_id, "trace_id": w3c.trace_id_of(traceparent) if w3c.is_valid(traceparent) else ""}
+    return {name: value for name, value in ids.items() if value}
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from aiokafka import ConsumerRecord
 
+from poolkit.logs import of_request
+
 
 class PoisonEvent(Exception):
     """Raised by a handler: this event can never be applied. `reason` is a short code, a label of the metric."""
@@ -57,3 +59,11 @@ def read_event(record: ConsumerRecord[bytes, bytes], base_names: Mapping[str, st
     if record.value is None or not event.event_id:
         raise PoisonEvent("malformed_message", "no payload or no event id")
     return event
+
+
+def named_in(record: ConsumerRecord[bytes, bytes]) -> dict[str, str]:
+    """Whose message it is, for a log line, as far as its headers can be read: it may be no event at all."""
+    headers = {name: value.decode(errors="replace")[:128] for name, value in record.headers}
+    event_id = headers.get("event-id", "")
+    ids = of_request(headers.get("request-id", ""), headers.get("traceparent", ""))
+    return {"event_id": event_id, **ids} if event_id else ids

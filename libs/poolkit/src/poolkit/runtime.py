@@ -156,9 +156,13 @@ class Runtime(Generic[SettingsType]):
         self._loops.add(name, loop)
 
     def add_consumer(self, consumer: Consumer) -> None:
-        """A consumer of events; the service is ready only while it reads."""
+        """A consumer of events; the service is ready only while it reads, and counts what it has set aside."""
+        from poolkit.dead_letters import WaitingLetters
+
         self._consumers.append(consumer)
         self._loops.add(f"consumer {consumer.name}", consumer.run)
+        letters = WaitingLetters(self.settings.kafka_bootstrap, self.mode, consumer.name)
+        self._loops.add(f"dead letters {consumer.name}", letters.run)
 
         async def reads() -> bool:
             return consumer.ready

@@ -105,6 +105,9 @@ def _describe(span: Span, scope: Scope, status: int) -> None:
     """Source: OpenTelemetry semantic conventions, HTTP server spans."""
     span.set("http.request.method", scope["method"])
     span.set("http.response.status_code", status)
+    if status >= 500:
+        # So that a collector that keeps every error keeps it; what the caller did wrong is no error of ours.
+        span.fail(str(status))
     # Known only now, when the application has looked for it.
     route = _route(scope)
     if route:

@@ -24,6 +24,7 @@ from poolkit.batching import Batcher
 from poolkit.database import Database
 from poolkit.errors import Unavailable
 from poolkit.ids import new_id
+from poolkit.logs import of_request
 
 log = structlog.get_logger(__name__)
 
@@ -171,12 +172,12 @@ class DeliverySender:
             if attempt.state is DeliveryState.PENDING:
                 asyncio.get_running_loop().call_later(attempt.retry_seconds, self._wake.set)
             elif attempt.state is DeliveryState.DEAD:
-                log.warning("delivery_given_up", delivery_id=delivery.delivery_id, endpoint_id=delivery.endpoint_id)
+                log.warning("delivery_given_up", endpoint_id=delivery.endpoint_id, **_named(delivery))
         except Unavailable:
             # Its claim runs out, and it is posted again: at least once, never not at all.
-            log.warning("attempt_not_recorded", delivery_id=delivery.delivery_id)
+            log.warning("attempt_not_recorded", **_named(delivery))
         except Exception:
-            log.exception("attempt_failed", delivery_id=delivery.delivery_id)
+            log.exception("attempt_failed", **_named(delivery))
         finally:
             self._lanes.end(delivery.endpoint_id, slow=slow)
             if self._more or delivery.endpoint_id in self._waiting:
@@ -195,6 +196,10 @@ class DeliverySender:
                 reason=endpoint.reason.value,
             )
         return [None] * len(attempts)
+
+
+def _named(delivery: ClaimedDelivery) -> dict[str, str]:
+    return {"delivery_id": delivery.delivery_id, **of_request(delivery.request_id, delivery.traceparent)}
 
 
 def _outcome(attempt: Attempt) -> str:

@@ -16,6 +16,7 @@ from poolkit.database import Database
 from poolkit.errors import DomainError
 from poolkit.inbox import TRANSIENT, PoisonEvent, ReceivedEvent
 from poolkit.kafka import PAYIN_ALLOCATED, PAYIN_CREDITED, TRADE_TERMINAL, TREASURY_MOVED
+from poolkit.logs import of_request
 
 TOPICS: Final = (TRADE_TERMINAL, PAYIN_CREDITED, PAYIN_ALLOCATED, TREASURY_MOVED)
 
@@ -73,4 +74,5 @@ class EventHandler:
             raise
         except Exception as failure:
             # Bytes that not even the inbox takes, such as a NUL in the event's id; the dead-letter topic has them.
-            log.error("event_not_buried", event_id=event.event_id, exc_info=failure)
+            named = of_request(event.request_id, event.traceparent)
+            log.error("event_not_buried", event_id=event.event_id, exc_info=failure, **named)

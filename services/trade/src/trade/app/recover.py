@@ -11,6 +11,7 @@ import structlog
 
 from poolkit.database import Database
 from poolkit.errors import DeadlineExceeded, Unavailable, error_for
+from poolkit.logs import of_request
 from trade.app.saga import DRIVE_SECONDS_MAX, Answers, Saga
 from trade.domain.intent import Attempt, IntentState
 from trade.store import intents
@@ -60,9 +61,9 @@ class Recovery:
                 log.info(
                     "attempt_recovered",
                     trade_id=attempt.trade_id,
-                    request_id=attempt.request.request_id,
                     was=state,
                     outcome=getattr(answer, "code", "reserved"),
+                    **of_request(attempt.request.request_id, attempt.request.traceparent),
                 )
         self._undecided = undecided
         return len(stale)

@@ -17,6 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from poolkit.database import Database
 from poolkit.errors import DomainError, Unavailable
+from poolkit.logs import of_request
 from webhook_ingest.domain.processing import RETRY, Ending, Retries, is_silence
 from webhook_ingest.store import unprocessed
 from webhook_ingest.store.unprocessed import Finish
@@ -178,7 +179,7 @@ class Lane:
                 await self._pause()
                 return _retried(batch, error, refused=False)
             if len(batch) == 1:
-                _log.warning("webhook_failed", lane=self.name, webhook_id=batch[0].webhook_id, exc_info=error)
+                _log.warning("webhook_failed", lane=self.name, exc_info=error, **_named(batch[0]))
                 return _retried(batch, error, refused=True)
             half = len(batch) // 2
             return [*await self._outcomes(batch[:half]), *await self._outcomes(batch[half:])]
@@ -211,12 +212,11 @@ class Lane:
             if outcome == "exception":
                 _log.warning(
                     "webhook_given_up",
-                    webhook_id=finish.webhook.webhook_id,
                     source=finish.webhook.source,
                     kind=finish.webhook.event.kind,
                     attempts=finish.webhook.attempt_number,
                     detail=finish.ending.detail,
-                    request_id=finish.webhook.request_id,
+                    **_named(finish.webhook),
                 )
 
     async def _measure(self) -> None:
@@ -227,6 +227,10 @@ class Lane:
         _WAITING.labels(self.name, "waiting").set(backlog.waiting)
         _WAITING.labels(self.name, "exception").set(backlog.exceptions)
         _AGE.labels(self.name).set(backlog.seconds)
+
+
+def _named(webhook: StoredWebhook) -> dict[str, str]:
+    return {"webhook_id": webhook.webhook_id, **of_request(webhook.request_id, webhook.traceparent)}
 
 
 def _retried(batch: Sequence[StoredWebhook], error: Exception, *, refused: bool) -> list[Finish]:

@@ -11,6 +11,7 @@ from poolkit.batching import Batcher
 from poolkit.database import Database
 from poolkit.errors import DomainError, EventConflict
 from poolkit.ids import new_id
+from poolkit.logs import of_request
 from poolkit.telemetry.tracing import current_traceparent, span
 from webhook_ingest.app.directory import OpenSource, SourceDirectory
 from webhook_ingest.app.intake import Intake
@@ -79,11 +80,11 @@ class PollSettlements:
                 outcome = await self._ask(poll)
             except (NoAnswer, DomainError) as error:
                 asking.fail(str(error))
-                _log.warning("provider_gave_no_answer", trade_id=poll.trade_id, why=str(error))
+                _log.warning("provider_gave_no_answer", why=str(error), **_named(poll))
             except Exception as error:
                 # Whatever a provider manages to answer, a poll is a read and must not fail.
                 asking.fail(error)
-                _log.error("status_poll_failed", trade_id=poll.trade_id, exc_info=error)
+                _log.error("status_poll_failed", exc_info=error, **_named(poll))
         _POLLS.labels(outcome).inc()
         return outcome
 
@@ -147,3 +148,7 @@ class PollSettlements:
     async def _claim(self, batch: list[Poll]) -> list[bool]:
         claimed = await polls.claim(self._database, batch)
         return [poll.trade_id in claimed for poll in batch]
+
+
+def _named(poll: Poll) -> dict[str, str]:
+    return {"trade_id": poll.trade_id, **of_request(poll.request_id, current_traceparent())}
