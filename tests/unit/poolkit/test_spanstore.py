@@ -72,7 +72,7 @@ def test_asking_for_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_never_outgrows_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spanstore, "FILE_BYTES_MAX", 2000)
-    provider = open_provider("tested", "test", None, tmp_path)
+    provider = open_provider("tested", "test", span_directory=tmp_path)
     tracer = provider.get_tracer("tests")
     for number in range(50):
         tracer.start_span(f"span {number}").end()

@@ -16,7 +16,12 @@ ZIPKIN_DELAY_MS = 500
 
 
 def open_provider(
-    service: str, mode: str, otlp_endpoint: str | None, zipkin_endpoint: str | None, span_directory: Path | str | None
+    service: str,
+    mode: str,
+    *,
+    otlp_endpoint: str | None = None,
+    zipkin_endpoint: str | None = None,
+    span_directory: Path | str | None = None,
 ) -> TracerProvider:
     """A provider that records all it is given; the sampling decision was made before it is asked."""
     # Resource() and not Resource.create(): its detectors scan every installed distribution, which costs start-up time.

@@ -60,7 +60,11 @@ def configure_tracing(service: str, settings: TracingSettings) -> None:
     from poolkit.telemetry.exporting import open_provider
 
     _provider = open_provider(
-        service, settings.mode, settings.otlp_endpoint, settings.zipkin_endpoint, settings.span_directory
+        service,
+        settings.mode,
+        otlp_endpoint=settings.otlp_endpoint,
+        zipkin_endpoint=settings.zipkin_endpoint,
+        span_directory=settings.span_directory,
     )
     _tracer = _provider.get_tracer("poolkit")
     _gate = RootGate(settings.trace_samples_per_second_max)
