@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.domain.deliveries import DeliveryState, TerminalEvent
+from gateway.store import journey
 from gateway.store.deliveries import claim_due
 from gateway.store.delivery_search import DeliveryFilter
 from poolkit.errors import InvalidRequest, NotFound
@@ -85,7 +86,7 @@ async def test_a_delivery_shows_its_attempts_and_its_body_by_hash_alone(
 
 async def test_a_replay_is_the_same_event_as_a_new_attempt(desk: Desk, varied: list[TerminalEvent]) -> None:
     delivered = (await desk.ids())[0]
-    replayed = await desk.colleagues.replay(delivered)
+    replayed = await desk.colleagues.replay(delivered, replayed_by="Ada")
     assert replayed.state in (DeliveryState.PENDING, DeliveryState.DELIVERED)
     await eventually(lambda: len(desk.receiver.at("/hook")) == 2, "it is posted again")
     await eventually(desk.reach(("delivered", 2), *EVERY_STATE[1:]), "it is delivered again")
@@ -93,6 +94,11 @@ async def test_a_replay_is_the_same_event_as_a_new_attempt(desk: Desk, varied: l
     assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
     _, attempts = await desk.colleagues.find_delivery(delivered)
     assert [(attempt.number, attempt.status_code) for attempt in attempts] == [(1, 200), (2, 200)]
+    story = [row for row in await journey.find(desk.database, [delivered], 100) if row.kind in ("attempt", "replay")]
+    assert [row.kind for row in story] == ["attempt", "replay", "attempt"]
+    assert story[1].summary == "Ada had the webhook posted again, after attempt 1"
+    with pytest.raises(InvalidRequest):
+        await desk.colleagues.replay(delivered, replayed_by="x" * 129)
 
 
 async def test_a_dead_delivery_begins_its_schedule_anew(desk: Desk, varied: list[TerminalEvent]) -> None:

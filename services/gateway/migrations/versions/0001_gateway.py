@@ -144,6 +144,17 @@ CREATE TABLE delivery_attempts (
     PRIMARY KEY (delivery_id, number)
 );
 COMMENT ON TABLE delivery_attempts IS 'How each attempt went, never what was sent.';
+
+CREATE TABLE delivery_replays (
+    delivery_id     text NOT NULL REFERENCES deliveries,
+    attempts_before integer NOT NULL,
+    replayed_by     text NOT NULL,
+    request_id      text NOT NULL,
+    traceparent     text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (delivery_id, created_at)
+);
+COMMENT ON TABLE delivery_replays IS 'Who had a delivery posted again, for its journey; written once, never changed.';
 """
 
 _REQUEST_LOG = """
@@ -218,7 +229,7 @@ def upgrade() -> None:
     role = runtime_role()
     op.execute(f"""
         GRANT SELECT, INSERT ON organizations, webhook_endpoints, webhook_secrets, terminal_events, delivery_attempts,
-                                request_log, support_accesses TO {role};
+                                delivery_replays, request_log, support_accesses TO {role};
         GRANT SELECT, INSERT, UPDATE ON entitlements TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON notional_caps TO {role};
         GRANT SELECT, INSERT, UPDATE (revoked_at, expires_at) ON api_keys TO {role};

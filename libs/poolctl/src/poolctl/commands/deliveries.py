@@ -8,6 +8,7 @@ import typer
 from poolctl.commands import documents
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, moment, print_json
 from poolctl.commands.partner import chosen
+from poolctl.commands.person import who_asks
 from poolctl.screen import console, show_fields, table
 from poolctl.session import Session, ask
 from pools.gateway.v1 import admin_pb2, webhooks_pb2
@@ -158,6 +159,7 @@ def replay(
         create_time_before=moment("--until", until or datetime.now(UTC).isoformat()),
         state=chosen("--state", state, _STATES),
         page_size=_REPLAY_PAGE_SIZE,
+        replayed_by=who_asks(),
     )
 
     async def question(session: Session) -> list[str]:
@@ -178,7 +180,9 @@ def replay(
 
 def _replay_one(delivery: str, data_dir: DataDir, *, as_json: bool) -> None:
     async def question(session: Session) -> documents.Document:
-        answer = await session.gateway.webhooks.ReplayDelivery(webhooks_pb2.ReplayDeliveryRequest(delivery_id=delivery))
+        answer = await session.gateway.webhooks.ReplayDelivery(
+            webhooks_pb2.ReplayDeliveryRequest(delivery_id=delivery, replayed_by=who_asks())
+        )
         return documents.delivery(answer.delivery)
 
     document = ask(data_dir, question)

@@ -1,16 +1,14 @@
 """Owns `poolctl journey`: everything that happened to an id, told by whoever owns the row."""
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from poolctl.commands import documents
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.commands.person import who_asks
 from poolctl.session import Session, ask
 from pools.gateway.v1 import admin_pb2
-
-_NAME_LENGTH_MAX = 128
 
 
 def command(
@@ -51,15 +49,6 @@ async def find_journey(
 ) -> documents.Document:
     """The journey as it can be told now."""
     request = admin_pb2.FindJourneyRequest(
-        id=identifier.strip(), asked_by=_person(asked_by), page_size=limit, page_token=page_token
+        id=identifier.strip(), asked_by=who_asks(asked_by), page_size=limit, page_token=page_token
     )
     return documents.journey(identifier.strip(), await session.gateway.support.FindJourney(request))
-
-
-def _person(said: str) -> str:
-    """Whoever said to ask, beside whom the system knows them as."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = "an unnamed system user"
-    return (f"{said} ({user})" if said else user)[:_NAME_LENGTH_MAX]

@@ -71,7 +71,7 @@ class WebhookService(webhooks_pb2_grpc.WebhookServiceServicer):
         self, request: webhooks_pb2.ReplayDeliveryRequest, context: Context
     ) -> webhooks_pb2.ReplayDeliveryResponse:
         """Posts a delivery again."""
-        delivery = await self._desk.replay(request.delivery_id)
+        delivery = await self._desk.replay(request.delivery_id, replayed_by=request.replayed_by)
         return webhooks_pb2.ReplayDeliveryResponse(delivery=messages.delivery_message(delivery))
 
     async def ReplayDeliveries(  # noqa: N802 - the RPC's name
@@ -82,5 +82,6 @@ class WebhookService(webhooks_pb2_grpc.WebhookServiceServicer):
             messages.replay_filter(request),
             after=request.page_token,
             limit=page_size(request.page_size, default=REPLAY_PAGE_SIZE, largest=REPLAY_PAGE_SIZE_MAX),
+            replayed_by=request.replayed_by,
         )
         return webhooks_pb2.ReplayDeliveriesResponse(delivery_ids=replayed, next_page_token=token)

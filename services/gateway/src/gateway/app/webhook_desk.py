@@ -17,6 +17,7 @@ from poolkit.context import current_request_id
 from poolkit.database import Database, Unit
 from poolkit.errors import InvalidRequest, NotFound
 from poolkit.security import Cipher, new_webhook_secret
+from poolkit.telemetry.tracing import current_traceparent
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ OVERLAP_SECONDS_MAX: Final = 604_800
 ACTIVE_SECRETS_MAX: Final = 8
 """Each signs every webhook twice, so rotations that overlap are bounded."""
 ATTEMPTS_SHOWN_MAX: Final = 500
+REPLAYED_BY_LENGTH_MAX: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,17 @@ class WebhookDesk:
             raise NotFound("delivery", detail="No delivery has this id.")
         return found
 
-    async def replay(self, delivery_id: str) -> StoredDelivery:
+    async def replay(self, delivery_id: str, *, replayed_by: str = "") -> StoredDelivery:
         """Makes a delivery due now, its schedule begun anew; one under way goes on as it is. Raises NotFound."""
         await self.find_delivery(delivery_id)
-        replayed = await replays.replay_one(self._database, delivery_id)
+        replayed = await replays.replay_one(self._database, delivery_id, _replayer(replayed_by))
         log.info("delivery_replayed", delivery_id=delivery_id, replayed=replayed, request_id=current_request_id.get())
         delivery, _ = await self.find_delivery(delivery_id)
         return delivery
 
-    async def replay_range(self, wanted: DeliveryFilter, *, after: str, limit: int) -> tuple[Sequence[str], str]:
+    async def replay_range(
+        self, wanted: DeliveryFilter, *, after: str, limit: int, replayed_by: str = ""
+    ) -> tuple[Sequence[str], str]:
         """Does so for what is wanted of one endpoint, oldest first: ids, and where to go on. Raises InvalidRequest."""
         if not wanted.endpoint_id:
             raise InvalidRequest("say which endpoint's deliveries; others' stay as they are.", field="endpoint_id")
@@ -123,7 +127,8 @@ class WebhookDesk:
             raise InvalidRequest(
                 "say from when on; everything there ever was is seldom meant.", field="create_time_from"
             )
-        replayed, token = await replays.replay_range(self._database, wanted, after=after, limit=limit)
+        replayer = _replayer(replayed_by)
+        replayed, token = await replays.replay_range(self._database, wanted, replayer, after=after, limit=limit)
         log.info(
             "deliveries_replayed",
             endpoint_id=wanted.endpoint_id,
@@ -140,6 +145,13 @@ class WebhookDesk:
             request_id=current_request_id.get(),
             **facts,
         )
+
+
+def _replayer(name: str) -> replays.Replayer:
+    if len(name) > REPLAYED_BY_LENGTH_MAX or (name and not name.isprintable()):
+        limit = f"it is a name of up to {REPLAYED_BY_LENGTH_MAX} printable characters."
+        raise InvalidRequest(limit, field="replayed_by")
+    return replays.Replayer(name, current_request_id.get(), current_traceparent())
 
 
 async def _locked(unit: Unit, endpoint_id: str) -> StoredEndpoint:

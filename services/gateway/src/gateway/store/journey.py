@@ -47,6 +47,7 @@ SELECT d.*, endpoint.disabled_at, endpoint.disabled_reason
 """
 
 _ATTEMPTS: Final = "SELECT * FROM delivery_attempts WHERE delivery_id = ANY ($1::text[])"
+_REPLAYS: Final = "SELECT * FROM delivery_replays WHERE delivery_id = ANY ($1::text[])"
 
 
 async def find(database: Database, ids: Sequence[str], limit: int) -> list[JourneyRow]:
@@ -57,11 +58,14 @@ async def find(database: Database, ids: Sequence[str], limit: int) -> list[Journ
     if events:
         by_id = {row["event_id"]: row for row in events}
         deliveries = await database.fetch(_DELIVERIES, list(by_id))
-        attempts = await database.fetch(_ATTEMPTS, [row["delivery_id"] for row in deliveries])
+        delivery_of = {row["delivery_id"]: row for row in deliveries}
+        attempts, replays = await asyncio.gather(
+            *(database.fetch(statement, list(delivery_of)) for statement in (_ATTEMPTS, _REPLAYS))
+        )
         rows += [_event(row) for row in events]
         rows += [_delivery(row, by_id[row["event_id"]]) for row in deliveries]
-        delivery_of = {row["delivery_id"]: row for row in deliveries}
         rows += [_attempt(row, delivery_of[row["delivery_id"]]) for row in attempts]
+        rows += [_replay(row, delivery_of[row["delivery_id"]]) for row in replays]
     return sorted(rows, key=lambda row: row.recorded_at)[:limit]
 
 
@@ -181,4 +185,17 @@ def _attempt(row: Record, delivery: Record) -> JourneyRow:
             "failure": row["failure"] or "",
             "duration_ms": str(row["duration_ms"]),
         },
+    )
+
+
+def _replay(row: Record, delivery: Record) -> JourneyRow:
+    who = row["replayed_by"] or "somebody"
+    return JourneyRow(
+        recorded_at=row["created_at"],
+        kind="replay",
+        record_id=f"{row['delivery_id']}/{row['created_at'].isoformat()}",
+        summary=f"{who} had the webhook posted again, after attempt {row['attempts_before']}",
+        traceparent=row["traceparent"],
+        ids={"delivery": row["delivery_id"], "event": delivery["event_id"], "replay_request": row["request_id"]},
+        facts={"replayed_by": row["replayed_by"], "attempts_before": str(row["attempts_before"])},
     )
