@@ -46,6 +46,21 @@ class Identities:
         return at(folder)
 
 
+def by_common_name(authority: Authority, name: str) -> tuple[bytes, bytes]:
+    """Key and certificate of the CA's for a name that is no subject alternative name, as careless issuers make them."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer = authority.certificate.subject
+    certificate = (
+        x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + HOUR)
+        .sign(authority._key, SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem, certificate.public_bytes(Encoding.PEM)
+
+
 def at(folder: Path) -> Certificates:
     """The files of a folder."""
     return Certificates(folder / CERTIFICATE, folder / KEY, folder / CA)

@@ -26,7 +26,7 @@ from poolkit.runtime import Runtime
 from poolkit.settings import ServiceSettings
 from pools.quote.v1 import quote_pb2, quote_pb2_grpc
 from pools_contracts.quote import QuoteClient
-from tests.integration.poolkit.identities import HOUR, Identities, at
+from tests.integration.poolkit.identities import HOUR, Identities, at, by_common_name
 from tests.integration.poolkit.quotes import SERVICE, Quotes
 from tests.waiting import eventually
 
@@ -136,6 +136,50 @@ async def test_a_caller_who_is_not_on_the_list_is_told_so_and_its_own_callers_ar
     assert f"trade may not call {SERVICE}/GetQuotes." in at_client["why"]
     assert "trade" not in masked.value.message
     assert serials == []
+
+
+async def test_a_common_name_alone_makes_nobody_a_caller(identities: Identities) -> None:
+    ca = identities.make("gateway").identity.ca
+    credentials = grpc.ssl_channel_credentials(ca, *by_common_name(identities.authority, "gateway"))
+    options = [("grpc.ssl_target_name_override", "quote")]
+    async with quote_service(identities.make("quote")) as (server, serials):
+        async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials, options) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await channel.unary_unary(f"/{SERVICE}/GetQuotes")(b"", timeout=5)
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert "a caller without a name may not call" in (refused.value.details() or "")
+    assert serials == []
+
+
+async def test_a_new_certificate_that_nobody_accepts_breaks_nothing(tmp_path: Path) -> None:
+    identities = Identities(tmp_path)
+    quote, gateway = identities.make("quote"), identities.make("gateway")
+    own = gateway.identity
+    async with quote_service(quote) as (server, serials):
+        colleagues = Colleagues("gateway", gateway, look_seconds=0.01)
+        client = QuoteClient(colleagues.channel(f"127.0.0.1:{server.port}", QuoteClient.service))
+        await client.quote.GetQuotes(REQUEST)
+        with capture_logs() as logs:
+            watch = asyncio.create_task(colleagues.watch())
+            Authority.make().issue(tmp_path / "gateway", "gateway", lives=HOUR)
+            replace(tmp_path / "gateway" / CA, own.ca)
+
+            def told() -> bool:
+                return any(line["event"] == "channel_not_renewed" for line in logs)
+
+            await eventually(told, "the new certificate is tried")
+        await client.quote.GetQuotes(REQUEST)
+        assert len(set(serials)) == 1
+        good = identities.make("gateway").identity.certificates
+        wanted = x509.load_pem_x509_certificate(good).serial_number
+
+        async def renewed() -> bool:
+            await client.quote.GetQuotes(REQUEST)
+            return serials[-1] == wanted
+
+        await eventually(renewed, "a good one is taken up")
+        watch.cancel()
+        await colleagues.close()
 
 
 async def test_new_certificates_are_taken_up_by_both_sides_without_a_failed_call(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class ServedMethod:
     def _admit(self, context: Context, callers: frozenset[bytes]) -> None:
         names = proven_names(context)
         if callers.isdisjoint(names):
-            caller = ", ".join(name.decode(errors="replace") for name in names) or "nobody we know"
+            caller = ", ".join(name.decode(errors="replace") for name in names) or "a caller without a name"
             if refusals.is_news(f"{caller} {self._name}"):
                 log.warning("caller_refused", rpc=self._name, caller=caller, peer=context.peer())
             raise self._turned_away(CallerNotAllowed(f"{caller} may not call {self._name}."))

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Final
 
+import grpc
 import structlog
 
 from poolkit.rpc.certificates import Certificates
 from poolkit.rpc.channels import Channel, open_channel, open_inner
+from poolkit.rpc.repeats import Repeats
 
 LOOK_SECONDS: Final = 2.0
 READY_SECONDS_MAX: Final = 5.0
@@ -28,6 +30,7 @@ class Colleagues:
         self._channels: dict[tuple[str, str], Channel] = {}
         self._versions: dict[tuple[str, str], int] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._told = Repeats()
 
     def channel(self, address: str, service: str) -> Channel:
         """A channel to `host:port`, one for each address; `service` is the full name of what is called there."""
@@ -58,16 +61,14 @@ class Colleagues:
         """Puts a new connection under a channel once it stands; until then calls go over the old one."""
         address, service = key
         inner = open_inner(address, self._caller, service=service, certificates=certificates)
-        try:
-            async with asyncio.timeout(READY_SECONDS_MAX):
-                await inner.channel_ready()
-        except TimeoutError:
-            log.warning(
-                "channel_not_renewed",
-                rpc_service=service,
-                address=address,
-                why="No connection stands with the new certificate, so calls go on over the one before.",
-            )
+        if not await _stands(inner):
+            if self._told.is_news(f"{service} {address}"):
+                log.warning(
+                    "channel_not_renewed",
+                    rpc_service=service,
+                    address=address,
+                    why="No connection stands with the new certificate, so calls go on over the one before.",
+                )
             await inner.close()
             return False
         old = self._channels[key].renew(inner)
@@ -83,3 +84,16 @@ class Colleagues:
             ending.cancel()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
         await asyncio.gather(*self._ending, return_exceptions=True)
+
+
+async def _stands(inner: grpc.aio.Channel) -> bool:
+    """Whether a connection comes about at the first try."""
+    try:
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            state = inner.get_state(try_to_connect=True)
+            while state not in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
+                await inner.wait_for_state_change(state)
+                state = inner.get_state(try_to_connect=True)
+    except TimeoutError:
+        return False
+    return state is grpc.ChannelConnectivity.READY
