@@ -13,7 +13,7 @@ from tests.unit.house.tree import ROOT
 FOLDER = ROOT / "build" / "skew"
 
 # A setting that is newer than the revision would be refused by name, and nobody would have set it on that day.
-_WRAPPER = """#!/bin/sh
+WRAPPER = """#!/bin/sh
 for name in $(env | sed -n 's/^\\(POOLS_[A-Z0-9_]*\\)=.*/\\1/p'); do
   case ' {known} ' in *" $name "*) ;; *) unset "$name" ;; esac
 done
@@ -75,7 +75,7 @@ class Revision:
         about_serving = asked.stdout.partition("environment of `migrate`")[0]
         known = re.findall(r"^ +(POOLS_[A-Z0-9_]+) ", about_serving, flags=re.MULTILINE)
         wrapper = self.folder / f"python-{module}"
-        wrapper.write_text(_WRAPPER.format(known=" ".join(known), python=python))
+        wrapper.write_text(WRAPPER.format(known=" ".join(known), python=python))
         wrapper.chmod(0o755)
         return str(wrapper)
 
