@@ -1,11 +1,15 @@
 """Tracing: ids always flow, spans exist only where sampled, and items of a batch keep their own parents."""
 
 import asyncio
+import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import structlog
 
 from poolkit.context import CallContext, current_request_id
 from poolkit.errors import QuoteExpired
@@ -205,3 +209,36 @@ def test_root_gate_below_one_a_second_and_at_zero(monkeypatch: pytest.MonkeyPatc
     assert not rare.admit()
     now = 110.0
     assert [rare.admit(), never.admit()] == [True, False]
+
+
+def test_a_zipkin_that_is_away_costs_a_line_and_one_that_answers_gets_what_was_recorded() -> None:
+    taken: list[bytes] = []
+
+    class Takes(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(202)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the standard library's name
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Takes) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}/api/v2/spans"
+        configure_tracing("tested", Settings(zipkin_endpoint=endpoint, trace_samples_per_second_max=1))
+        with span("shown", request_id="req_1"):
+            pass
+        shutdown_tracing()
+        thread.join(10)
+    [[told]] = [json.loads(body) for body in taken]
+    assert (told["name"], told["localEndpoint"]["serviceName"]) == ("shown", "tested")
+    assert told["tags"]["pools.request_id"] == "req_1"
+
+    with structlog.testing.capture_logs() as lines:
+        configure_tracing("tested", Settings(zipkin_endpoint=endpoint, trace_samples_per_second_max=1))
+        with span("lost"):
+            pass
+        shutdown_tracing()
+    assert [(line["event"], line["spans"]) for line in lines] == [("spans_not_shown", 1)]
