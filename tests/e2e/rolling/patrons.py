@@ -46,9 +46,12 @@ class PlainCaller(Caller):
     async def _over_grpc(self, rpc: str, message: Message, metadata: dict[str, str]) -> Answer:
         try:
             return await super()._over_grpc(rpc, message, metadata)
-        except KeyError:
-            # No details: nobody of ours has answered.
-            return Answer("unavailable", None, "", False)
+        except KeyError as no_details:
+            # Nobody of ours has answered, so there is no reason but gRPC's own code.
+            failure = no_details.__context__
+            if not isinstance(failure, grpc.aio.AioRpcError):
+                raise
+            return Answer(failure.code().name.lower(), None, "", False)
 
 
 @dataclass(slots=True)
