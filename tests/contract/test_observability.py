@@ -65,6 +65,7 @@ METRICS: Final = {
     "pools_webhooks_received": "counter",
     "pools_webhooks_unprocessed": "gauge",
     "pools_webhooks_unprocessed_seconds": "gauge",
+    "rpc_client_connected": "gauge",
     "rpc_server_duration_seconds": "histogram",
     "rpc_server_in_flight": "gauge",
     "service_certificate_expiry_seconds": "gauge",

@@ -9,11 +9,13 @@ import structlog
 from poolkit.rpc.certificates import Certificates
 from poolkit.rpc.channels import Channel, open_channel, open_inner
 from poolkit.rpc.repeats import Repeats
+from poolkit.telemetry.metrics import RPC_CLIENT_CONNECTED
 
 LOOK_SECONDS: Final = 2.0
 READY_SECONDS_MAX: Final = 5.0
 # As long as any call of a service may take; then the old connection is cut.
 LAST_CALLS_SECONDS_MAX: Final = 900.0
+_BROKEN: Final = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,9 @@ class Colleagues:
         if key not in self._channels:
             if self._certificates is not None:
                 self._versions[key] = self._certificates.version
-            self._channels[key] = open_channel(address, self._caller, service=service, certificates=self._certificates)
+            channel = open_channel(address, self._caller, service=service, certificates=self._certificates)
+            RPC_CLIENT_CONNECTED.labels(service).set_function(lambda: _is_connected(channel))
+            self._channels[key] = channel
         return self._channels[key]
 
     async def watch(self) -> None:
@@ -97,3 +101,12 @@ async def _stands(inner: grpc.aio.Channel) -> bool:
     except TimeoutError:
         return False
     return state is grpc.ChannelConnectivity.READY
+
+
+def _is_connected(channel: Channel) -> bool:
+    """Whether calls are sent, also where the first of them has yet to connect."""
+    try:
+        return channel.get_state() not in _BROKEN
+    except grpc.aio.UsageError:
+        # It is closed: this process is about to end.
+        return False

@@ -15,6 +15,11 @@ RPC_SERVER_DURATION: Final = DurationHistogram(
 RPC_SERVER_IN_FLIGHT: Final = Gauge(
     "rpc_server_in_flight", "Calls being served now, by the server's listening side.", ("server",)
 )
+RPC_CLIENT_CONNECTED: Final = Gauge(
+    "rpc_client_connected",
+    "1 while calls to a colleague are sent; 0 while no connection stands and they fail at once, an open breaker.",
+    ("service",),
+)
 HTTP_SERVER_DURATION: Final = DurationHistogram(
     "http_server_duration_seconds",
     "Time from a request's arrival to the end of its answer, by operation and status.",
