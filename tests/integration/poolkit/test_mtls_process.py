@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from poolkit.errors import Internal, Unavailable
 from poolkit.rpc.certificates import Certificates
-from poolkit.rpc.channels import open_channel
+from poolkit.rpc.channels import open_channel, open_inner
 from pools.quote.v1 import quote_pb2
 from pools_contracts.quote import QuoteClient
 from tests.integration.databases import RunningPostgres
@@ -67,7 +67,7 @@ async def test_only_who_proves_to_be_on_the_list_is_served_and_the_log_tells_of_
         health = health_pb2_grpc.HealthStub(channel)
         assert (await health.Check(health_pb2.HealthCheckRequest(), timeout=5)).status == 1
         assert await reflects(channel) is grpc.StatusCode.UNIMPLEMENTED
-    async with open_channel(service.rpc, "gateway", callee="quote", certificates=gateway) as own:
+    async with open_inner(service.rpc, "gateway", callee="quote", certificates=gateway) as own:
         assert await reflects(own) is grpc.StatusCode.UNIMPLEMENTED
 
     service.process.terminate()
