@@ -45,13 +45,15 @@ class Service:
 
 async def start(database_url: str, **environment: str) -> Service:
     rpc, http, health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(4))
+    # As whoever deploys it starts it: importing poolctl has made gRPC in this process say less than it does by itself.
+    ours = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(PROGRAM),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={
-            **os.environ,
+            **ours,
             "POOLS_MODE": "test",
             "POOLS_DATABASE_URL": database_url,
             "POOLS_GRPC_LISTEN": rpc,
