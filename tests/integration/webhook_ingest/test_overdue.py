@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from poolkit.security import new_encryption_key
 from pools.types.v1 import types_pb2
@@ -34,8 +35,13 @@ async def asking(open_another: OpenDoor, desk: TradeDesk, provider: Provider, ur
         url,
         trade_address=desk.address,
         provider_url=provider.url,
-        provider_source=SETTLEMENT,
-        **{"provider_seconds_max": 0.5, "reserved_seconds_max": 1800, "overdue_pause_seconds": 0.2, **settings},
+        **{
+            "provider_source": SETTLEMENT,
+            "provider_seconds_max": 0.5,
+            "reserved_seconds_max": 1800,
+            "overdue_pause_seconds": 0.2,
+            **settings,
+        },
     )
 
 
@@ -94,6 +100,21 @@ async def test_two_replicas_ask_about_an_overdue_trade_once(
 
     await eventually(both_pause, "the question is answered, and no other is asked for now")
     assert provider.asked[trade.trade_id] == 1
+
+
+async def test_trades_that_nobody_could_ask_about_are_asked_about_soon_and_not_a_whole_pause_later(
+    open_another: OpenDoor, desk: TradeDesk, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_ingest.app.overdue.RETRY_SECONDS", 0.1)
+    trade = await desk.reserve()
+    await desk.database.execute(LONG_AGO, [trade.trade_id])
+    with capture_logs() as logs:
+        door = await asking(open_another, desk, provider, provider_source="later", overdue_pause_seconds=600)
+        await eventually(
+            lambda: any(line["event"] == "provider_source_missing" for line in logs), "nobody can be asked"
+        )
+    await door.add_source("later")
+    await eventually(lambda: provider.asked[trade.trade_id], "it is asked about")
 
 
 async def test_a_provider_that_hangs_holds_up_so_many_polls_and_no_more(
