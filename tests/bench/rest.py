@@ -18,10 +18,13 @@ from tests.bench.cpu import own_cpu_seconds
 from tests.bench.load import drive
 from tests.bench.raw_http import RawHttp, request
 from tests.bench.stand import AMOUNT, STUCK, Stand
+from tests.waiting import eventually
 
-ROUNDS = 5
-CALLS = 4000
+ROUNDS = 9
+CALLS = 2000
 IN_FLIGHT = 64
+IN_FLIGHT_MAX = 256
+READS = ("list_pools", "get_trade")
 ORDER = {
     "side": "on_ramp",
     "amount": AMOUNT,
@@ -32,6 +35,8 @@ ORDER = {
 }
 
 Call = Callable[[str], Awaitable[object]]
+Spent = dict[tuple[str, int, str], list[float]]
+"""Microseconds of CPU a call, a round each, by what was called, how many at once, and which side."""
 
 
 class Door:
@@ -95,48 +100,51 @@ async def measure(stand: Stand, gateway_pid: int, say: Callable[[str], None]) ->
         "quote": json.loads(await ours.quote("")),
         "transact": trade,
     }
-    spent: dict[tuple[str, str], list[float]] = {}
+    spent: Spent = {}
     async with bare(answers) as (base, bare_pid):
         theirs = Door(stand, base)
         theirs.reads(trade["transactId"], stand.owner_of[quote_id].secret_key)
-        await _until_it_serves(theirs)
-        for turn, name in itertools.product(range(ROUNDS), answers):
+        await eventually(lambda: _serves(theirs), "the bare endpoint serves")
+        crowds = [(name, IN_FLIGHT) for name in answers] + [(name, IN_FLIGHT_MAX) for name in READS]
+        for turn, (name, in_flight) in itertools.product(range(ROUNDS), crowds):
             for side, door, pid in (("bare", theirs, bare_pid), ("gateway", ours, gateway_pid)):
                 made = name == "transact" and side == "gateway"
                 arguments = await stand.make_quotes(CALLS) if made else ["pq_test_none"] * CALLS
-                cost = await _cpu_us(getattr(door, name), arguments, pid)
-                spent.setdefault((name, side), []).append(cost)
-            us = {side: spent[name, side][-1] for side in ("bare", "gateway")}
-            say(f"rest, round {turn + 1}: {name:10} gateway {us['gateway']:4.0f} µs CPU a call, bare {us['bare']:4.0f}")
+                cost = await _cpu_us(getattr(door, name), arguments, pid, in_flight)
+                spent.setdefault((name, in_flight, side), []).append(cost)
+            us = {side: spent[name, in_flight, side][-1] for side in ("bare", "gateway")}
+            say(
+                f"rest, round {turn + 1}: {name:10} {in_flight:3} in flight "
+                f"gateway {us['gateway']:4.0f} µs CPU a call, bare {us['bare']:4.0f}"
+            )
         theirs.http.close()
     ours.http.close()
-    cost = {key: median(values) for key, values in spent.items()}
+    cost = {(name, side): median(spent[name, IN_FLIGHT, side]) for name in answers for side in ("bare", "gateway")}
     return {
-        "ratios": {f"rest_{name}": round(_ratio(spent, name), 3) for name in ("list_pools", "get_trade")},
+        "ratios": {
+            **{f"rest_{name}": _ratio(spent, name, IN_FLIGHT) for name in READS},
+            **{f"rest_{name}_{IN_FLIGHT_MAX}": _ratio(spent, name, IN_FLIGHT_MAX) for name in READS},
+        },
         "per_cpu_second": {f"{side}_{name}": round(1e6 / us) for (name, side), us in cost.items()},
-        "cpu_us": {f"{side}_{name}": [round(us, 1) for us in values] for (name, side), values in spent.items()},
+        "cpu_us": {"_".join(map(str, key)): [round(us, 1) for us in values] for key, values in spent.items()},
     }
 
 
-def _ratio(spent: dict[tuple[str, str], list[float]], name: str) -> float:
+def _ratio(spent: Spent, name: str, in_flight: int) -> float:
     """The median of the rounds' own ratios: what else the machine does slows both sides of one round alike."""
-    rounds = zip(spent[name, "bare"], spent[name, "gateway"], strict=True)
-    return median(bare / gateway for bare, gateway in rounds)
+    rounds = zip(spent[name, in_flight, "bare"], spent[name, in_flight, "gateway"], strict=True)
+    return round(median(bare / gateway for bare, gateway in rounds), 3)
 
 
-async def _cpu_us(call: Call, arguments: list[str], pid: int) -> float:
+async def _cpu_us(call: Call, arguments: list[str], pid: int, in_flight: int) -> float:
     """The process's CPU for each call, in microseconds; the first calls warm up, and count as well."""
     before = own_cpu_seconds(pid)
-    await drive(call, arguments, in_flight=IN_FLIGHT)
+    await drive(call, arguments, in_flight=in_flight)
     return (own_cpu_seconds(pid) - before) / len(arguments) * 1e6
 
 
-async def _until_it_serves(door: Door) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await door.list_pools("")
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                return
+async def _serves(door: Door) -> bool:
+    try:
+        return bool(await door.list_pools(""))
+    except OSError:
+        return False

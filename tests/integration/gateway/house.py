@@ -121,21 +121,27 @@ async def start_quote(stack: AsyncExitStack, postgres: RunningPostgres, bootstra
     await stack.enter_async_context(running("quote", settings, build_quote))
     client = QuoteClient(open_channel(settings.grpc_listen, "test"))
     stack.push_async_callback(client.close)
+    await move_treasury(
+        client, *[(pool_id, "1000000", currency) for pool_id in ALL_POOLS for currency in pool_id.split("-")]
+    )
+    await publish_rates(client)
+    return settings.grpc_listen, client
+
+
+async def move_treasury(client: QuoteClient, *moved: tuple[str, str, str]) -> None:
+    """Amounts of currencies into pools, or out of them where negative."""
     context = types_pb2.RequestContext(request_id="req_test", mode=types_pb2.MODE_TEST, traceparent=TRACEPARENT)
     movements = [
         quote_pb2.TreasuryMovement(
             context=context,
-            movement_id=f"{pool_id} {currency}",
+            movement_id=f"{pool_id} {amount} {currency}",
             pool_id=pool_id,
-            amount=types_pb2.Money(amount="1000000", currency=currency),
+            amount=types_pb2.Money(amount=amount, currency=currency),
         )
-        for pool_id in ALL_POOLS
-        for currency in pool_id.split("-")
+        for pool_id, amount, currency in moved
     ]
     response = await client.admin.MoveTreasury(quote_pb2.MoveTreasuryRequest(movements=movements))
     assert all(result.HasField("inventory") for result in response.results)
-    await publish_rates(client)
-    return settings.grpc_listen, client
 
 
 async def publish_rates(client: QuoteClient, *pool_ids: str, rate: str = "1.085000") -> None:

@@ -10,7 +10,6 @@ from gateway.domain.entitlement import (
     EntitlementStatus,
     KeyKind,
     KycStatus,
-    PresentedKey,
     Principal,
 )
 from gateway.domain.gates import Caller, pool_refusal, refusal_after_look_up, refusal_before_look_up
@@ -37,10 +36,8 @@ ENTITLEMENT = Entitlement(
     off_ramp_enabled=False,
     balance_gate_enabled=True,
 )
-SECRET = PresentedKey(KeyKind.SECRET, "test", "sk_test_x")
-PUBLISHABLE = PresentedKey(KeyKind.PUBLISHABLE, "test", "pk_test_x")
 PRINCIPAL = Principal("key_1", KeyKind.SECRET, "server", "org_1", ENTITLEMENT)
-WELCOME = Caller(SECRET, "test", in_browser=False, publishable_may=False, principal=PRINCIPAL)
+WELCOME = Caller(KeyKind.SECRET, "test", "test", in_browser=False, publishable_may=False, principal=PRINCIPAL)
 
 
 def with_entitlement(**changes: object) -> Principal:
@@ -50,11 +47,11 @@ def with_entitlement(**changes: object) -> Principal:
 
 # Each row breaks one thing; the rows stand in the order of the contract's table.
 BROKEN = (
-    ({"key": None}, Unauthorized),
-    ({"key": replace(SECRET, mode="live")}, KeyModeMismatch),
+    ({"key_kind": None, "key_mode": ""}, Unauthorized),
+    ({"key_mode": "live"}, KeyModeMismatch),
     ({"principal": None}, Unauthorized),
     ({"in_browser": True}, SecretKeyInBrowser),
-    ({"key": PUBLISHABLE}, SecretKeyRequired),
+    ({"key_kind": KeyKind.PUBLISHABLE}, SecretKeyRequired),
     ({"principal": replace(PRINCIPAL, entitlement=None)}, PoolsNotEnabled),
     ({"principal": with_entitlement(status=EntitlementStatus.SUSPENDED)}, PoolAccessSuspended),
     ({"principal": with_entitlement(kyc_status=KycStatus.PENDING)}, KycNotApproved),
@@ -91,17 +88,17 @@ def test_suspension_answers_before_verification() -> None:
 
 
 def test_a_key_of_the_other_mode_is_refused_without_being_looked_up() -> None:
-    stranger = WELCOME._replace(key=replace(SECRET, mode="live"), principal=None)
+    stranger = WELCOME._replace(key_mode="live", principal=None)
     assert isinstance(refusal_before_look_up(stranger), KeyModeMismatch)
 
 
 def test_a_publishable_key_may_do_what_is_open_to_it_also_in_a_browser() -> None:
-    assert refusal(WELCOME._replace(key=PUBLISHABLE, in_browser=True, publishable_may=True)) is None
+    assert refusal(WELCOME._replace(key_kind=KeyKind.PUBLISHABLE, in_browser=True, publishable_may=True)) is None
 
 
 @pytest.mark.parametrize(("changes", "reason"), BROKEN[5:])
 def test_every_later_gate_holds_for_publishable_keys_too(changes: dict[str, object], reason: type[DomainError]) -> None:
-    caller = WELCOME._replace(key=PUBLISHABLE, publishable_may=True)
+    caller = WELCOME._replace(key_kind=KeyKind.PUBLISHABLE, publishable_may=True)
     assert refusal(caller._replace(**changes)) is reason  # type: ignore[arg-type]
 
 

@@ -8,6 +8,8 @@ _VALID = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 _SAMPLED = frozenset("13579bdf")
 # Ids need to be unique, not secret; the system's generator would cost a system call for each.
 _bits = random.Random().getrandbits  # noqa: S311
+# The last bit of either id: one of zeros alone would be none.
+_NOT_ZERO = 1 << 64 | 1
 
 
 def is_valid(traceparent: str) -> bool:
@@ -22,7 +24,8 @@ def is_sampled(traceparent: str) -> bool:
 
 def new_traceparent() -> str:
     """A new trace that nobody records: random ids, sampled flag off."""
-    return f"00-{_bits(128) or 1:032x}-{_bits(64) or 1:016x}-00"
+    text = f"{_bits(192) | _NOT_ZERO:048x}"
+    return f"00-{text[:32]}-{text[32:]}-00"
 
 
 def trace_id_of(traceparent: str) -> str:

@@ -43,13 +43,25 @@ def decode_fields(operation: Operation, fields: Mapping[str, object]) -> Any:
     In a query all are texts. Numbers are read here, since msgspec would also take `null` for a name, `1e1` for a number
     and `123` for a moment.
     """
-    numbers = _numbers(operation.request)
+    if not fields:
+        return _of_nothing(operation.request)
+    return _read(operation.request, fields)
+
+
+@cache
+def _of_nothing(request: type[msgspec.Struct]) -> Any:
+    # They are frozen, so that one serves all; where something is required it is refused each time anew.
+    return _read(request, {})
+
+
+def _read(request: type[msgspec.Struct], fields: Mapping[str, object]) -> Any:
+    numbers = _numbers(request)
     read = {
         name: int(value) if name in numbers and isinstance(value, str) and _NUMBER.fullmatch(value) else value
         for name, value in fields.items()
     }
     try:
-        return msgspec.convert(read, operation.request)
+        return msgspec.convert(read, request)
     except msgspec.ValidationError as error:
         raise _unfit(error) from None
 

@@ -109,11 +109,12 @@ class Edge:
 
     async def _admit(self, call: Call, operation: Operation, *, authorization: str, in_browser: bool) -> None:
         key = presented_key(authorization)
-        publishable_may = operation.publishable_may
-        refusal = refusal_before_look_up(Caller(key, self._mode, in_browser, publishable_may))
+        kind, mode = (key.kind, key.mode) if key is not None else (None, "")
+        caller = Caller(kind, mode, self._mode, in_browser, operation.publishable_may)
+        refusal = refusal_before_look_up(caller)
         if refusal is None and key is not None:
             call.principal = principal = await self._access.principal(key)
-            refusal = refusal_after_look_up(Caller(key, self._mode, in_browser, publishable_may, principal))
+            refusal = refusal_after_look_up(Caller(*caller[:-1], principal))
         if refusal is None:
             self._count(call)
             return

@@ -34,4 +34,4 @@ class RateLimitFields:
 
 
 def _left(standing: Standing) -> str:
-    return ", ".join([f'"{policy}";r={calls};t={seconds}' for policy, calls, seconds in standing.left])
+    return ", ".join([f'"{left.policy}";r={left.calls};t={left.seconds}' for left in standing.left])

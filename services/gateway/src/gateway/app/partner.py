@@ -49,7 +49,7 @@ class PartnerOperations:
         """The entitled pools, by id. A pure read."""
         entitlement, limit = call.entitlement, request.limit
         allowed = entitlement.pool_ids
-        pools = [pool for pool in await self._quotes.list_pools(call.context) if pool.pool_id in allowed]
+        pools = [pool for pool in await self._quotes.recent_pools(call.context) if pool.pool_id in allowed]
         of_list = entitlement.organization_id, "pools"
         if request.cursor:
             after = _place(request.cursor, *of_list)
@@ -170,7 +170,7 @@ class PartnerOperations:
 
     async def _pool(self, call: Call, pool_id: str) -> CataloguedPool:
         """The pool as its owner has it. Raises NotFound, PoolNotAllowed."""
-        pools = await self._quotes.list_pools(call.context) if is_id(pool_id) else ()
+        pools = await self._quotes.recent_pools(call.context) if is_id(pool_id) else ()
         pool = next((pool for pool in pools if pool.pool_id == pool_id), None)
         refusal = pool_refusal(call.entitlement, pool_id, exists=pool is not None)
         if pool is None or refusal is not None:

@@ -1,6 +1,6 @@
 """What the partner operations need from other services. Every method raises the owner's own DomainError."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -16,15 +16,18 @@ class Quotes(Protocol):
     """The quote service."""
 
     async def list_pools(self, context: CallContext) -> Sequence[CataloguedPool]:
-        """Every pool of the deployment."""
+        """Every pool of the deployment, as they are now."""
 
-    async def create(self, context: CallContext, pool_id: str, terms: QuoteTerms, *, tier: str) -> QuoteRecord:
+    async def recent_pools(self, context: CallContext) -> Sequence[CataloguedPool]:
+        """Every pool of the deployment, as they were a moment ago: enough for what partners are shown."""
+
+    def create(self, context: CallContext, pool_id: str, terms: QuoteTerms, *, tier: str) -> Awaitable[QuoteRecord]:
         """Prices an amount."""
 
-    async def get(self, context: CallContext, quote_id: str) -> QuoteRecord:
+    def get(self, context: CallContext, quote_id: str) -> Awaitable[QuoteRecord]:
         """Reads a quote."""
 
-    async def reject(self, context: CallContext, quote_id: str) -> QuoteRecord:
+    def reject(self, context: CallContext, quote_id: str) -> Awaitable[QuoteRecord]:
         """Gives a quote back."""
 
 
@@ -73,13 +76,13 @@ class TradePage:
 class Trades(Protocol):
     """The trade service."""
 
-    async def transact(self, acceptance: Acceptance) -> tuple[TradeRecord, bool]:
+    def transact(self, acceptance: Acceptance) -> Awaitable[tuple[TradeRecord, bool]]:
         """Accepts a quote: the trade as first answered, and whether an earlier request reserved it."""
 
-    async def get_by_quote(self, context: CallContext, quote_id: str) -> TradeRecord:
+    def get_by_quote(self, context: CallContext, quote_id: str) -> Awaitable[TradeRecord]:
         """Reads a trade by its quote."""
 
-    async def get(self, context: CallContext, trade_id: str) -> TradeRecord:
+    def get(self, context: CallContext, trade_id: str) -> Awaitable[TradeRecord]:
         """Reads a trade by its own id."""
 
     async def list_page(self, context: CallContext, matching: TradeFilter, *, limit: int, cursor: str) -> TradePage:

@@ -5,10 +5,11 @@ partner may do in all is the limit times the replicas. Source: ADR 6, ADR 7.
 """
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from gateway.domain.entitlement import KeyKind, Principal
 
@@ -34,7 +35,7 @@ class Policy(NamedTuple):
     window_seconds: int
 
 
-class Left(NamedTuple):
+class Left(Struct, frozen=True, gc=False):
     """What is left of one policy: no more than so many calls within so many seconds."""
 
     policy: str
@@ -42,7 +43,7 @@ class Left(NamedTuple):
     seconds: int
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True, gc=False):
     """Where a caller stands after a call was counted. A refusal names the one policy that was used up."""
 
     left: tuple[Left, ...]
@@ -88,22 +89,22 @@ class _Buckets:
         self._per_second = limit.per_second
         self._burst = limit.burst * _CALL
         self._second = limit.per_second * _CALL
-        self._full_at: OrderedDict[str, int] = OrderedDict()
+        self._full_at: dict[str, int] = {}
+        """By name, the one that was idle for longest first."""
 
     def take(self, name: str, now_nanoseconds: int) -> tuple[int, int]:
         """How many calls are left after this one, and in how many seconds none is missing; -1 and the wait for none."""
         now = now_nanoseconds * self._per_second
-        known = self._full_at.get(name, 0)
+        # Taken out and put back in, so that it is the last.
+        known = self._full_at.pop(name, 0)
         full_at = max(known, now) + _CALL
         room = now + self._burst - full_at
         if room < 0:
-            if known:
-                self._full_at.move_to_end(name)
+            self._full_at[name] = known
             return -1, -(room // self._second)
         self._full_at[name] = full_at
-        self._full_at.move_to_end(name)
         if len(self._full_at) > BUCKETS_MAX:
-            self._full_at.popitem(last=False)
+            del self._full_at[next(iter(self._full_at))]
         return room // _CALL, -((now - full_at) // self._second)
 
 

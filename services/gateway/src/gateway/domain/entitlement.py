@@ -95,9 +95,12 @@ class PresentedKey:
     text: str = dataclasses.field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Principal:
-    """Whom a key in force speaks for. The entitlement is None where the organization has none in this mode."""
+    """Whom a key in force speaks for. The entitlement is None where the organization has none in this mode.
+
+    Each look-up makes another: what is remembered of one is never said of the next.
+    """
 
     key_id: str
     key_kind: KeyKind

@@ -5,9 +5,10 @@ Source: contract section 4. Its rows for rate, size and schema lie between these
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from gateway.domain.entitlement import Entitlement, EntitlementStatus, KeyKind, KycStatus, PresentedKey, Principal
+from gateway.domain.entitlement import Entitlement, EntitlementStatus, KeyKind, KycStatus, Principal
 from poolkit.errors import (
     DomainError,
     KeyModeMismatch,
@@ -25,8 +26,9 @@ from poolkit.errors import (
 class Caller(NamedTuple):
     """What the gates look at."""
 
-    key: PresentedKey | None
-    """None where there is none, or one that is not well formed."""
+    key_kind: KeyKind | None
+    """None where there is no key, or one that is not well formed."""
+    key_mode: str
     mode: str
     """The mode of this deployment."""
     in_browser: bool
@@ -60,12 +62,12 @@ def _is_approved(caller: Caller) -> bool:
 
 
 def _is_secret(caller: Caller) -> bool:
-    return caller.key is not None and caller.key.kind is KeyKind.SECRET
+    return caller.key_kind is KeyKind.SECRET
 
 
 BEFORE_LOOK_UP: Final = (
-    Gate(Unauthorized, lambda caller: caller.key is not None),
-    Gate(KeyModeMismatch, lambda caller: caller.key is not None and caller.key.mode == caller.mode),
+    Gate(Unauthorized, lambda caller: caller.key_kind is not None),
+    Gate(KeyModeMismatch, lambda caller: caller.key_mode == caller.mode),
 )
 """Decided by the request alone: a key of the other mode is never looked up."""
 
@@ -82,19 +84,26 @@ AFTER_LOOK_UP: Final = (
 
 def refusal_before_look_up(caller: Caller) -> DomainError | None:
     """Why the request is refused without asking whose key it brought, or None."""
-    return _first_shut(BEFORE_LOOK_UP, caller)
+    return _refusal(_first_shut(BEFORE_LOOK_UP, caller))
 
 
 def refusal_after_look_up(caller: Caller) -> DomainError | None:
     """Why the caller is refused, or None: then there is an entitlement, active and approved."""
+    return _refusal(_first_shut_after_look_up(caller))
+
+
+@lru_cache(maxsize=4096)
+def _first_shut_after_look_up(caller: Caller) -> Gate | None:
+    # All it looks at is in `caller` and never changes, a principal included; the same few call again and again.
     return _first_shut(AFTER_LOOK_UP, caller)
 
 
-def _first_shut(gates: tuple[Gate, ...], caller: Caller) -> DomainError | None:
-    for gate in gates:
-        if not gate.is_open(caller):
-            return gate.refusal()
-    return None
+def _first_shut(gates: tuple[Gate, ...], caller: Caller) -> Gate | None:
+    return next((gate for gate in gates if not gate.is_open(caller)), None)
+
+
+def _refusal(shut: Gate | None) -> DomainError | None:
+    return None if shut is None else shut.refusal()
 
 
 def pool_refusal(entitlement: Entitlement, pool_id: str, *, exists: bool) -> DomainError | None:

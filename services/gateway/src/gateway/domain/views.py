@@ -21,13 +21,15 @@ TRADE_STATUSES: Final = (None, "reserved", "settled", "failed", "released", "ret
 RESERVED: Final = TRADE_STATUSES.index("reserved")
 RECONCILIATION_STATES: Final = ("open", "open", "matched", "exception")
 
+_MILLISECOND_TEXTS: Final = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
+
 
 def time_text(moment: Moment) -> str | None:
     """RFC 3339 in UTC with milliseconds, cut not rounded; None where the moment is not set."""
     seconds, nanos = moment.seconds, moment.nanos
     if not seconds and not nanos:
         return None
-    return f"{_second_text(seconds)}.{nanos // 1_000_000:03d}Z"
+    return _second_text(seconds) + _MILLISECOND_TEXTS[nanos // 1_000_000]
 
 
 @lru_cache(maxsize=1024)

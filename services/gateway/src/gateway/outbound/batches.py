@@ -48,9 +48,9 @@ class BatchRpc(Generic[I, A]):
             name, self._write, size_max=SIZE_MAX, queue_max=waiting_max, in_flight_max=in_flight_max
         )
 
-    async def __call__(self, item: I) -> A:
+    def __call__(self, item: I) -> Awaitable[A]:
         """The item's answer; raises its refusal. DeadlineExceeded and Unavailable leave the outcome unknown."""
-        return await self._batcher.submit(item, seconds_max=item.context.remaining())
+        return self._batcher.submit(item, seconds_max=item.context.remaining())
 
     async def drain(self) -> None:
         """Returns when all that were accepted are answered."""

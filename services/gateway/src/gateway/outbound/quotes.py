@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -19,6 +20,9 @@ from pools.types.v1 import types_pb2
 
 _SIDES: Final = {"on_ramp": types_pb2.SIDE_ON_RAMP, "off_ramp": types_pb2.SIDE_OFF_RAMP}
 _TYPES: Final = {"firm": types_pb2.QUOTE_TYPE_FIRM, "indicative": types_pb2.QUOTE_TYPE_INDICATIVE}
+
+POOLS_REUSED_SECONDS: Final = 0.05
+"""How old a list of pools may be that a partner is shown: far less than what `available` goes by changes in."""
 
 
 class _Order(NamedTuple):
@@ -45,6 +49,8 @@ class QuoteClient:
         self._pools: Batcher[None, Sequence[quote_pb2.Pool]] = Batcher(
             "ListPools", self._ask_pools, queue_max=waiting_max
         )
+        self._recent_pools: Sequence[quote_pb2.Pool] = ()
+        self._recent_pools_until = 0.0
         # A quote whose making broke off is not made again: it would hold inventory twice.
         self._create: BatchRpc[_Order, types_pb2.Quote] = BatchRpc(
             "CreateQuotes", self._ask_create, repeatable=False, waiting_max=waiting_max
@@ -57,20 +63,26 @@ class QuoteClient:
         )
 
     async def list_pools(self, context: CallContext) -> Sequence[quote_pb2.Pool]:
-        """Every pool of the deployment."""
+        """Every pool of the deployment, as they are now."""
         return await self._pools.submit(None, seconds_max=context.remaining())
 
-    async def create(self, context: CallContext, pool_id: str, terms: QuoteTerms, *, tier: str) -> types_pb2.Quote:
+    async def recent_pools(self, context: CallContext) -> Sequence[quote_pb2.Pool]:
+        """Every pool of the deployment, as they were no longer ago than `POOLS_REUSED_SECONDS`."""
+        if time.monotonic() < self._recent_pools_until:
+            return self._recent_pools
+        return await self.list_pools(context)
+
+    def create(self, context: CallContext, pool_id: str, terms: QuoteTerms, *, tier: str) -> Awaitable[types_pb2.Quote]:
         """Prices an amount."""
-        return await self._create(_Order(context, pool_id, terms, tier))
+        return self._create(_Order(context, pool_id, terms, tier))
 
-    async def get(self, context: CallContext, quote_id: str) -> types_pb2.Quote:
+    def get(self, context: CallContext, quote_id: str) -> Awaitable[types_pb2.Quote]:
         """Reads a quote."""
-        return await self._get(_Wanted(context, quote_id))
+        return self._get(_Wanted(context, quote_id))
 
-    async def reject(self, context: CallContext, quote_id: str) -> types_pb2.Quote:
+    def reject(self, context: CallContext, quote_id: str) -> Awaitable[types_pb2.Quote]:
         """Gives a quote back."""
-        return await self._reject(_Wanted(context, quote_id))
+        return self._reject(_Wanted(context, quote_id))
 
     @property
     def drains(self) -> Sequence[Callable[[], Awaitable[None]]]:
@@ -78,10 +90,12 @@ class QuoteClient:
         return self._pools.drain, self._create.drain, self._get.drain, self._reject.drain
 
     async def _ask_pools(self, batch: list[None]) -> list[Sequence[quote_pb2.Pool] | Exception]:
+        asked_at = time.monotonic()
         try:
             response = await self._stub.ListPools(quote_pb2.ListPoolsRequest())
         except DomainError as error:
             return [copy.copy(error) for _ in batch]
+        self._recent_pools, self._recent_pools_until = response.pools, asked_at + POOLS_REUSED_SECONDS
         return [response.pools] * len(batch)
 
     async def _ask_create(self, batch: list[_Order], seconds: float) -> list[types_pb2.Quote | DomainError]:

@@ -56,17 +56,17 @@ class TradeClient:
         )
         self._listing = Bounded(waiting_max)
 
-    async def transact(self, acceptance: Acceptance) -> tuple[types_pb2.Trade, bool]:
+    def transact(self, acceptance: Acceptance) -> Awaitable[tuple[types_pb2.Trade, bool]]:
         """Accepts a quote: the trade as first answered, and whether an earlier request reserved it."""
-        return await self._transact(acceptance)
+        return self._transact(acceptance)
 
-    async def get_by_quote(self, context: CallContext, quote_id: str) -> types_pb2.Trade:
+    def get_by_quote(self, context: CallContext, quote_id: str) -> Awaitable[types_pb2.Trade]:
         """Reads a trade by its quote."""
-        return await self._by_quote(_Wanted(context, quote_id))
+        return self._by_quote(_Wanted(context, quote_id))
 
-    async def get(self, context: CallContext, trade_id: str) -> types_pb2.Trade:
+    def get(self, context: CallContext, trade_id: str) -> Awaitable[types_pb2.Trade]:
         """Reads a trade by its own id."""
-        return await self._by_id(_Wanted(context, trade_id))
+        return self._by_id(_Wanted(context, trade_id))
 
     async def list_page(self, context: CallContext, matching: TradeFilter, *, limit: int, cursor: str) -> TradePage:
         """Reads a page of trades, newest first."""
