@@ -6,6 +6,7 @@ the endpoint that made it. What is not the common case (an answer in parts, HEAD
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -14,6 +15,7 @@ from poolkit.http.types import WHOLE_ANSWER, Message
 
 # What only uvicorn's way of answering knows to read.
 _ITS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
+_name: Final = itemgetter(0)
 
 
 class Exchange(RequestResponseCycle):
@@ -50,28 +52,17 @@ class Exchange(RequestResponseCycle):
 
     def _answer(self, message: Message) -> bool:
         """Writes the whole answer, unless it is no common one."""
-        body: bytes = message["body"]
-        parts = [STATUS_LINE[message["status"]]]
-        told_length = -1
-        lines = 2
-        for headers in (self.default_headers, message["headers"]):
-            for name, value in headers:
-                if name == b"content-length":
-                    told_length = int(value)
-                elif name in _ITS_OWN:
-                    return False
-                parts += (name, b": ", value, b"\r\n")
-                lines += 1
-        if told_length != len(body) or not self.keep_alive or self.scope["method"] == "HEAD":
+        headers = [*self.default_headers, *message["headers"]]
+        if not self.keep_alive or self.scope["method"] == "HEAD" or not _ITS_OWN.isdisjoint(map(_name, headers)):
             return False
-        parts.append(b"\r\n")
-        head = b"".join(parts)
+        head = b"".join((STATUS_LINE[message["status"]], b"\r\n".join(map(b": ".join, headers)), b"\r\n\r\n"))
+        lines = len(headers) + 2
         if head.count(b"\r") != lines or head.count(b"\n") != lines:
             # A value that would end its header.
             return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        self.transport.write(head + body)
+        self.transport.write(head + message["body"])
         self.message_event.set()
         self.on_response()
         return True
