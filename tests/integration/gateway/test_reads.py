@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.domain.views import trade_view
-from pools.gateway.v1 import admin_pb2
+from pools.gateway.v1 import admin_pb2, partner_pb2
 from pools.types.v1 import types_pb2
 from tests.integration.gateway.calls import EDGES, Answer, Caller
 from tests.integration.gateway.house import ALL_POOLS, Partner
@@ -172,6 +173,18 @@ async def test_what_does_not_fit_a_list_is_refused_naming_the_field(
 ) -> None:
     answer = await of(house, edge, await house.onboard()).list_trades(**query)
     assert (answer.code, answer.field) == ("invalid_request", rest_field if edge == "rest" else grpc_field)
+
+
+@pytest.mark.parametrize("field", ["created_after", "created_before"])
+async def test_a_moment_in_no_year_that_can_be_kept_is_refused_naming_its_field(
+    house: House, edge: str, field: str
+) -> None:
+    caller = of(house, edge, await house.onboard())
+    for text, seconds in (("0001-01-01T00:00:00%2B14:00", -(10**12)), ("9999-12-31T23:59:59-14:00", 10**12)):
+        message = partner_pb2.ListTradesRequest()
+        getattr(message, f"{field}_time").CopyFrom(Timestamp(seconds=seconds))
+        answer = await caller.call("GET", f"/v1/pools/trades?{field}={text}", "ListTrades", message)
+        assert (answer.code, answer.field) == ("invalid_request", field if edge == "rest" else f"{field}_time")
 
 
 async def test_a_cursor_is_good_for_its_own_list_alone(house: House, edge: str) -> None:

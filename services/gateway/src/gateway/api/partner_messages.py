@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.app.ports import EntryPage, PoolPage, TradePage
 from gateway.domain.offers import Balance, Capabilities, Funding
@@ -122,11 +125,8 @@ def funding_response(funding: Funding) -> partner_pb2.GetFundingResponse:
 
 def trades_fields(message: partner_pb2.ListTradesRequest) -> tuple[str, dict[str, object]]:
     """Which trades to list. Raises InvalidRequest for a moment that is in no calendar."""
-    try:
-        after = to_time(message.created_after_time) if message.HasField("created_after_time") else None
-        before = to_time(message.created_before_time) if message.HasField("created_before_time") else None
-    except (ValueError, OverflowError, OSError):
-        raise InvalidRequest("it lies in no year from 1 to 9999.", field="created_after") from None
+    after = _moment(message.created_after_time, "created_after") if message.HasField("created_after_time") else None
+    before = _moment(message.created_before_time, "created_before") if message.HasField("created_before_time") else None
     return "", _given(
         side=_name(SIDES, message.side),
         status=_name(TRADE_STATUSES, message.status),
@@ -135,6 +135,13 @@ def trades_fields(message: partner_pb2.ListTradesRequest) -> tuple[str, dict[str
         limit=message.page_size,
         cursor=message.page_token,
     )
+
+
+def _moment(proto: Timestamp, field: str) -> datetime:
+    try:
+        return to_time(proto)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidRequest("it lies in no year from 1 to 9999 in UTC.", field=field) from None
 
 
 def trades_response(page: TradePage) -> partner_pb2.ListTradesResponse:

@@ -4,13 +4,14 @@ The names are the JSON's; over gRPC the messages are turned into the same struct
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from gateway.app.ports import TradeFilter
 from gateway.domain.quote_terms import QuoteTerms
+from poolkit.errors import InvalidRequest
 from poolkit.money import DIGITS, FIAT
 
 # PostgreSQL has no U+0000 in its texts.
@@ -111,11 +112,23 @@ class TradesRequest(Struct, frozen=True, forbid_unknown_fields=True):
     status: Annotated[
         Literal["reserved", "settled", "failed", "released", "returned"] | None, Meta(description="Only this status.")
     ] = None
-    created_after: Annotated[Moment | None, Meta(description="Only those made after this moment.")] = None
+    created_after: Annotated[Moment | None, Meta(description="Only those made at this moment or after.")] = None
     created_before: Annotated[Moment | None, Meta(description="Only those made before this moment.")] = None
     limit: Annotated[int, Meta(ge=1, le=100, description=LIMIT)] = 50
     cursor: Cursor = ""
 
     def matching(self) -> TradeFilter:
-        """The same as the trade service is asked for."""
-        return TradeFilter(self.side, self.status, self.created_after, self.created_before)
+        """The same as the trade service is asked for. Raises InvalidRequest for a moment that nobody can keep."""
+        return TradeFilter(
+            self.side,
+            self.status,
+            _in_utc(self.created_after, "created_after"),
+            _in_utc(self.created_before, "created_before"),
+        )
+
+
+def _in_utc(moment: datetime | None, field: str) -> datetime | None:
+    try:
+        return moment.astimezone(UTC) if moment is not None else None
+    except OverflowError:
+        raise InvalidRequest("it lies in no year from 1 to 9999 in UTC.", field=field) from None
