@@ -42,6 +42,8 @@ _SECRET_KEY_IN_BROWSER: Final = _SECURITY_EVENTS.labels(SecretKeyInBrowser.reaso
 
 Read = Callable[[Operation], Awaitable[tuple[str, Any]]]
 """Reads and decodes what the call brought: the id it is about, and the operation's request."""
+Tell = Callable[[Any], bytes]
+"""Writes the use case's answer as the edge sends it."""
 
 # HTTP takes spaces off the ends of a header, so over gRPC a key has none there either: it is the same on both edges.
 _IDEMPOTENCY_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
@@ -85,14 +87,15 @@ class Edge:
         in_browser: bool,
         idempotency_key: str,
         read: Read,
-    ) -> Any:
-        """The use case's answer. Raises DomainError; either way the call's row goes to the request log."""
+        tell: Tell,
+    ) -> bytes:
+        """The use case's answer, told. Raises DomainError; either way the call's row goes to the request log."""
         try:
             await self._admit(call, operation, authorization=authorization, in_browser=in_browser)
             subject, request = await read(operation)
             if operation.needs_idempotency_key and _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
                 raise IdempotencyKeyRequired
-            answer = await operation.use_case(call, subject, request)
+            answer = tell(await operation.use_case(call, subject, request))
         except asyncio.CancelledError:
             self._end(call, "cancelled", HTTP_STATUS_CLIENT_GONE)
             raise

@@ -64,13 +64,14 @@ class _Method:
             return _read(operation, request)
 
         try:
-            answer = await self._edge.serve(
+            told = await self._edge.serve(
                 call,
                 operation,
                 authorization=authorization,
                 in_browser=in_browser,
                 idempotency_key=idempotency_key,
                 read=read,
+                tell=lambda answer: operation.to_message(answer).SerializeToString(),
             )
         except RateLimited:
             if call.standing is not None:
@@ -81,7 +82,7 @@ class _Method:
         if call.replayed:
             # Sent on its own this costs a call a tenth of its CPU, so what every answer says is in the trailers.
             await context.send_initial_metadata(_REPLAYED)
-        return operation.to_message(answer).SerializeToString()
+        return told
 
 
 class _Unknown:

@@ -114,7 +114,7 @@ class _Endpoint:
             headers = dict(scope["headers"])
             idempotency_key = headers.get(b"idempotency-key", b"").decode("latin-1")
             call.idempotency_key = idempotency_key[:255]
-            answer = await self._edge.serve(
+            body = await self._edge.serve(
                 call,
                 operation,
                 authorization=headers.get(b"authorization", b"").decode("latin-1"),
@@ -122,8 +122,8 @@ class _Endpoint:
                 in_browser=b"origin" in headers or b"sec-fetch-site" in headers,
                 idempotency_key=idempotency_key,
                 read=_Reader(scope, receive),
+                tell=lambda answer: _encode(operation.view(answer)),
             )
-            body = _encode(operation.view(answer))
             given = (_JSON, *cors, *self._fields.headers(call.standing))
             await send(whole_answer(200, (*given, _REPLAYED) if call.replayed else given, body))
         except DomainError as error:
