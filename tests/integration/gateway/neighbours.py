@@ -9,6 +9,7 @@ import httpx
 from ledger.main import build as build_ledger
 from ledger.settings import LedgerSettings
 from poolctl.stack.ports import free_port
+from poolkit.database import Database
 from poolkit.ids import new_id
 from poolkit.rpc.channels import open_channel
 from poolkit.security import new_encryption_key, sign_standard
@@ -34,12 +35,19 @@ class House:
     """What a test does as a partner, as the bank, and as the settlement provider."""
 
     def __init__(
-        self, gateway: RunningGateway, quote: QuoteClient, http: httpx.AsyncClient, webhooks: str, provider: Provider
+        self,
+        gateway: RunningGateway,
+        quote: QuoteClient,
+        http: httpx.AsyncClient,
+        webhooks: str,
+        provider: Provider,
+        trade_database: Database,
     ) -> None:
         self.gateway = gateway
         self.quote = quote
         self.http = http
         self.provider = provider
+        self.trade_database = trade_database
         self._webhooks = webhooks
         self._secrets: dict[str, str] = {}
 
@@ -136,7 +144,10 @@ async def start_house(
         ledger_address=ledger.grpc_listen,
         webhook_ingest_address=webhook_ingest.grpc_listen,
     )
-    house = House(gateway, quote, http, f"http://{webhook_ingest.webhook_listen}", provider)
+    trade_url = postgres.admin_url(trade.database_url.get_secret_value())
+    trade_database = Database(trade_url, application_name="test", pool_size=1)
+    stack.push_async_callback(trade_database.close)
+    house = House(gateway, quote, http, f"http://{webhook_ingest.webhook_listen}", provider, trade_database)
     client = WebhookIngestClient(open_channel(webhook_ingest.grpc_listen, "test"))
     await house.add_source(client, "bank", "payin.credited")
     await house.add_source(client, "settlement")
