@@ -12,6 +12,7 @@ from aiohttp.abc import AbstractResolver
 
 from gateway.app.addresses import check_url, is_public
 from gateway.domain.deliveries import ClaimedDelivery, PostResult
+from gateway.outbound.names import SystemNames
 from poolkit.errors import InvalidRequest
 from poolkit.security import Cipher, pools_signature, sign_standard
 from poolkit.telemetry.tracing import current_traceparent, span
@@ -60,7 +61,7 @@ class WebhookPoster:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=CONNECTIONS_MAX,
-                resolver=resolver,
+                resolver=resolver or SystemNames(),
                 socket_factory=any_socket if allow_private else public_socket,
                 ttl_dns_cache=10,
                 keepalive_timeout=30,
