@@ -1,13 +1,18 @@
 """Deliveries: when an attempt is repeated, and when given up."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from gateway.app.deliveries import CLAIM_SECONDS
 from gateway.domain.deliveries import ClaimedDelivery, DeliveryState, PostResult, RetrySchedule
-from gateway.settings import ATTEMPTS_MAX, JITTER, LIVE_RETRY_SECONDS
+from gateway.outbound.webhooks import ATTEMPT_SECONDS_MAX
+from gateway.settings import ATTEMPTS_MAX, JITTER, LIVE_RETRY_SECONDS, GatewaySettings
+from poolkit.security import new_encryption_key
 
 SCHEDULE = RetrySchedule((0, 1, 3, 10), attempts_max=6, jitter=0.1)
 DELIVERY = ClaimedDelivery("whd_1", "whk_1", 1, "e1", "http://localhost/", (b"s",), b"{}", "req_1", "")
@@ -59,3 +64,27 @@ def test_in_production_eight_attempts_span_most_of_a_day() -> None:
     assert [result.state for result in results] == [DeliveryState.PENDING] * 7 + [DeliveryState.DEAD]
     assert LIVE_RETRY_SECONDS[0] == 0
     assert JITTER > 0
+
+
+def told(mode: str, **others: Any) -> GatewaySettings:
+    """The gateway's settings where nobody sets more than is required."""
+    nowhere = dict.fromkeys(("quote_address", "trade_address", "ledger_address", "webhook_ingest_address"), "x:1")
+    return GatewaySettings(
+        mode=mode, database_url="postgresql://x/x", key_pepper="x" * 16, encryption_key=new_encryption_key(),
+        **nowhere, **others,
+    )  # fmt: skip
+
+
+def test_each_mode_has_its_schedule_and_both_its_limits() -> None:
+    live, test = told("live"), told("test")
+    assert (live.retry_schedule.delays_seconds, live.retry_schedule.attempts_max) == (LIVE_RETRY_SECONDS, ATTEMPTS_MAX)
+    assert test.retry_schedule.delays_seconds == (0, 1, 3, 10)
+    assert live.endpoint_failing_seconds_max == test.endpoint_failing_seconds_max == 5 * 24 * 3600
+    assert ATTEMPT_SECONDS_MAX == 10 < CLAIM_SECONDS
+
+
+def test_no_setting_leads_webhooks_of_live_mode_into_private_networks() -> None:
+    assert told("test", allow_private_endpoints=True).allow_private_endpoints
+    assert not told("live").allow_private_endpoints
+    with pytest.raises(ValidationError, match="POOLS_ALLOW_PRIVATE_ENDPOINTS is set in mode live"):
+        told("live", allow_private_endpoints=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.app.rate_limits import RateLimit
 from gateway.domain.deliveries import FAILING_SECONDS_MAX, RetrySchedule
@@ -77,6 +77,15 @@ class GatewaySettings(ServiceSettings):
         if delays is not None and (not delays or not all(0 <= delay <= 86_400 for delay in delays)):
             raise ValueError("it needs one or more delays, each 0 to 86400")
         return delays
+
+    @model_validator(mode="after")
+    def _private_endpoints_only_in_test(self) -> GatewaySettings:
+        if self.allow_private_endpoints and self.mode != "test":
+            raise ValueError(
+                "POOLS_ALLOW_PRIVATE_ENDPOINTS is set in mode live, where webhooks could be led into our own network; "
+                "unset it."
+            )
+        return self
 
     @property
     def key_rate_limit(self) -> RateLimit:
