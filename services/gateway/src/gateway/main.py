@@ -26,6 +26,7 @@ from gateway.app.product_record import RecordReader
 from gateway.app.rate_limits import RateLimits
 from gateway.app.request_log import RequestLog
 from gateway.app.support import SupportSearch
+from gateway.app.waiting_deliveries import WaitingDeliveries
 from gateway.app.webhook_desk import WebhookDesk
 from gateway.outbound.journey import OwnRecords, RemoteOwner
 from gateway.outbound.ledger import LedgerClient
@@ -180,6 +181,7 @@ def build_webhooks(runtime: Runtime[GatewaySettings]) -> None:
         )
     )
     runtime.add_loop("webhooks", sender.run)
+    runtime.add_loop("waiting deliveries", WaitingDeliveries(database).run)
     runtime.on_drain(sender.drain)
     runtime.on_close(poster.close)
 

@@ -48,7 +48,7 @@ def list_endpoints(organization: Organization, data_dir: DataDir = DEFAULT_DATA_
 
 @app.command("disable")
 def disable(endpoint: Endpoint, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
-    """Posts nothing more to an endpoint; its deliveries, new ones too, wait until it is enabled.
+    """Posts nothing more to an endpoint; its deliveries, new ones too, wait for five days until it is enabled.
 
     Example: poolctl endpoint disable whk_01HZY0
     """

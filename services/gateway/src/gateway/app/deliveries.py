@@ -11,9 +11,11 @@ from prometheus_client import Counter, Gauge
 
 from gateway.domain.deliveries import (
     FAILING_SECONDS_MAX,
+    WAITING_SECONDS_MAX,
     Attempt,
     ClaimedDelivery,
     DeliveryState,
+    DisabledReason,
     PostResult,
     RetrySchedule,
     TerminalEvent,
@@ -32,6 +34,8 @@ log = structlog.get_logger(__name__)
 CLAIM_SECONDS: Final = 30.0
 SLOW_MS: Final = 2_000
 POLL_SECONDS: Final = 1.0
+TIMED_SECONDS_MAX: Final = 10.0
+"""Retries due sooner are waited for to the moment; of the others there may be very many, and polls find them."""
 LANES: Final = (512, 16, 256)
 """Attempts under way in all, to one endpoint, and to endpoints that fail or are slow taken together."""
 
@@ -50,7 +54,9 @@ async def receive_terminal_events(database: Database, events: Sequence[TerminalE
     async with database.transaction() as unit:
         new = await deliveries.insert_new_events(unit, events)
         told = [event for event in events if event.event_id in new and event.body]
-        by_organization = await endpoints.endpoints_of(unit, sorted({event.organization_id for event in told}))
+        by_organization = await endpoints.endpoints_of(
+            unit, sorted({event.organization_id for event in told}), waiting_seconds_max=WAITING_SECONDS_MAX
+        )
         items = [
             (new_id("whd"), event.event_id, endpoint_id)
             for event in told
@@ -84,6 +90,9 @@ class DeliverySender:
         self._under_way: set[asyncio.Task[None]] = set()
         self._finish: Batcher[Attempt, None] = Batcher("delivery_attempts", self._write_finished)
         _UNDER_WAY.set_function(self._under_way.__len__)
+        for reason in (DisabledReason.GONE, DisabledReason.FAILING):
+            # A series that begins with its first event shows no increase by it, and nobody would be told.
+            _DISABLED.labels(reason.value)
 
     async def run(self) -> None:
         """Claims and posts until cancelled. Woken by a notification, by its own retries, and by a slow poll."""
@@ -169,7 +178,7 @@ class DeliverySender:
             attempt = self._schedule.judge(delivery, result, random.random())  # noqa: S311 - spreads, hides nothing
             _ATTEMPTS.labels(_outcome(attempt)).inc()
             await self._finish.submit(attempt)
-            if attempt.state is DeliveryState.PENDING:
+            if attempt.state is DeliveryState.PENDING and attempt.retry_seconds <= TIMED_SECONDS_MAX:
                 asyncio.get_running_loop().call_later(attempt.retry_seconds, self._wake.set)
             elif attempt.state is DeliveryState.DEAD:
                 log.warning("delivery_given_up", endpoint_id=delivery.endpoint_id, **_named(delivery))

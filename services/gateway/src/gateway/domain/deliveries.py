@@ -19,6 +19,10 @@ ENDPOINTS_IN_USE_MAX: Final = 16
 FAILING_SECONDS_MAX: Final = 5 * 86_400.0
 """How long an endpoint may do nothing but fail before it is disabled."""
 
+WAITING_SECONDS_MAX: Final = 5 * 86_400.0
+"""How long a delivery waits for a disabled endpoint before it is dead, and how long after an endpoint was disabled more
+are queued for it: what comes later is found by polling, as it is without an endpoint."""
+
 
 class DeliveryState(StrEnum):
     """Where a delivery stands."""

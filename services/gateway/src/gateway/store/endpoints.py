@@ -28,7 +28,9 @@ SELECT (SELECT count(*) FROM webhook_endpoints e
 
 _ENDPOINTS_OF: Final = """
 SELECT organization_id, endpoint_id FROM webhook_endpoints
- WHERE organization_id = ANY ($1::text[]) ORDER BY organization_id, endpoint_id
+ WHERE organization_id = ANY ($1::text[])
+   AND (disabled_at IS NULL OR disabled_at > now() - make_interval(secs => $2))
+ ORDER BY organization_id, endpoint_id
 """
 
 _SELECT: Final = """
@@ -97,10 +99,12 @@ async def insert_endpoint(
     )
 
 
-async def endpoints_of(unit: Unit, organization_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Every endpoint, disabled ones too, for which deliveries wait; organizations without one are left out."""
+async def endpoints_of(
+    unit: Unit, organization_ids: Sequence[str], *, waiting_seconds_max: float
+) -> dict[str, list[str]]:
+    """The endpoints in use, and those disabled for no longer, for which deliveries wait; by organization."""
     found: dict[str, list[str]] = {}
-    for row in await unit.fetch(_ENDPOINTS_OF, list(organization_ids)):
+    for row in await unit.fetch(_ENDPOINTS_OF, list(organization_ids), waiting_seconds_max):
         found.setdefault(row["organization_id"], []).append(row["endpoint_id"])
     return found
 
