@@ -1,5 +1,6 @@
 """Protects what is kept of refused webhooks: enough to find out why, for thirty days, and no longer."""
 
+import asyncio
 import hashlib
 from datetime import timedelta
 
@@ -18,6 +19,10 @@ async def test_of_a_large_refused_body_the_head_the_size_and_the_hash_are_kept(d
     (kept,) = await door.rejected(request_id)
     assert kept["body_head"] == body[:BODY_HEAD_BYTES]
     assert (kept["body_bytes"], kept["body_sha256"]) == (len(body), hashlib.sha256(body).digest())
+
+
+async def test_the_service_looks_after_what_was_refused(door: Door) -> None:
+    assert "loop purge" in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_what_is_thirty_days_old_goes_and_nothing_younger(postgres: RunningPostgres) -> None:

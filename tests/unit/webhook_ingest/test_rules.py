@@ -21,6 +21,7 @@ from webhook_ingest.domain.events import TRADE_KINDS, Kind
 from webhook_ingest.domain.processing import Retries, ending_for
 from webhook_ingest.domain.repeats import Earlier, Repeat, judge
 from webhook_ingest.domain.sources import Scheme, check_secret, new_source
+from webhook_ingest.settings import WebhookIngestSettings
 
 SAME, OTHER = Earlier("whe_1", b"same"), Earlier("whe_2", b"other")
 
@@ -45,22 +46,30 @@ def test_what_came_before_decides_what_a_repeat_is(
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome", "counted"),
+    ("error", "outcome", "refused", "counted"),
     [
-        (Unavailable(), "retry", False),
-        (DeadlineExceeded(), "retry", False),
-        (Overloaded(), "retry", False),
-        (NotFound(), "retry", True),
-        (Internal(), "retry", True),
-        (InvalidRequest(), "exception", False),
-        (IllegalTransition(), "exception", False),
+        (Unavailable(), "retry", False, False),
+        (DeadlineExceeded(), "retry", False, False),
+        (Overloaded(), "retry", False, False),
+        (NotFound(), "retry", True, True),
+        (Internal(), "retry", True, False),
+        (InvalidRequest(), "exception", False, False),
+        (IllegalTransition(), "exception", False, False),
     ],
 )
 def test_silence_is_waited_out_a_no_is_counted_and_a_final_no_is_final(
-    error: DomainError, outcome: str, counted: bool
+    error: DomainError, outcome: str, refused: bool, counted: bool
 ) -> None:
     ending = ending_for(error)
-    assert (ending.outcome, ending.refused, ending.detail) == (outcome, counted, error.message)
+    assert (ending.outcome, ending.refused, ending.counted) == (outcome, refused, counted)
+    assert ending.detail == error.message
+
+
+def test_what_nobody_sets_is_as_the_contract_has_it() -> None:
+    fields = WebhookIngestSettings.model_fields
+    assert fields["refused_age_seconds_max"].default == 24 * 3600
+    assert fields["rejected_days"].default == 30
+    assert fields["reserved_seconds_max"].default == 10 * 60
 
 
 @given(attempt=st.integers(1, 10_000))

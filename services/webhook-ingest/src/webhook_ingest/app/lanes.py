@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 from poolkit.database import Database
 from poolkit.errors import DomainError, Unavailable
 from poolkit.logs import of_request
-from webhook_ingest.domain.processing import RETRY, Ending, Retries, is_silence
+from webhook_ingest.domain.processing import EXCEPTION, RETRY, Ending, Retries, is_silence
 from webhook_ingest.store import unprocessed
 from webhook_ingest.store.unprocessed import Finish
 from webhook_ingest.store.webhooks import StoredWebhook
@@ -74,6 +74,8 @@ class Lane:
         self._batch_ended = asyncio.Event()
         self._measured_at = float("-inf")
         self._watched: dict[str, asyncio.Future[None]] = {}
+        # A series that begins with its first webhook shows no increase by it, and nobody would be told.
+        _ATTEMPTS.labels(name, EXCEPTION)
 
     @property
     def room(self) -> int:
@@ -209,7 +211,7 @@ class Lane:
             if watched is not None and not watched.done():
                 watched.set_result(None)
             _ATTEMPTS.labels(self.name, outcome).inc()
-            if outcome == "exception":
+            if outcome == EXCEPTION:
                 _log.warning(
                     "webhook_given_up",
                     source=finish.webhook.source,

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import structlog
+
 from poolkit.crashpoints import reach
 from poolkit.database import Database
 from poolkit.errors import DomainError, EventConflict, PayinConflict, Unavailable
+from poolkit.logs import of_request
 from webhook_ingest.app import steps
 from webhook_ingest.app.lanes import Lane
 from webhook_ingest.domain.repeats import Repeat, judge
-from webhook_ingest.store import webhooks
+from webhook_ingest.store import unprocessed, webhooks
 from webhook_ingest.store.webhooks import Echo, Incoming, StoredWebhook
 
 
@@ -22,6 +25,8 @@ class Receipt(NamedTuple):
     duplicate: bool
 
 
+log = structlog.get_logger("webhook_ingest.receive")
+
 _CONFLICTS: Final[dict[Repeat, type[DomainError]]] = {
     Repeat.EVENT_CONFLICT: EventConflict,
     Repeat.PAYIN_CONFLICT: PayinConflict,
@@ -32,7 +37,7 @@ class ReceiveWebhooks:
     """Stores a batch of verified webhooks and hands what is new to its lane. Safe to repeat, as it must be.
 
     New ones take one statement; only what collides costs a second look. Each item fails alone: EventConflict,
-    PayinConflict.
+    PayinConflict. A repeat of what was given up has it tried again: its sender says once more what has no effect yet.
     """
 
     def __init__(self, database: Database, lanes: Sequence[Lane], claim_seconds: float) -> None:
@@ -74,6 +79,7 @@ class ReceiveWebhooks:
     async def _answer_repeats(self, batch: Sequence[Incoming]) -> dict[str, Receipt | Exception]:
         answers: dict[str, Receipt | Exception] = {}
         echoes: list[Echo] = []
+        repeated: dict[str, Incoming] = {}
         # A second statement sees what the first collided with: those rows are committed, and never deleted.
         collisions = await webhooks.find_collisions(self._database, batch)
         for item, collision in zip(batch, collisions, strict=True):
@@ -84,10 +90,16 @@ class ReceiveWebhooks:
             repeat, first_webhook_id = judged
             conflict = _CONFLICTS.get(repeat)
             answers[item.webhook_id] = conflict() if conflict else Receipt(first_webhook_id, duplicate=True)
+            if conflict is None:
+                repeated[first_webhook_id] = item
             if repeat is not Repeat.SAME_EVENT:
                 echoes.append(Echo(item, first_webhook_id, conflict.reason.code if conflict else ""))
         if echoes:
             await webhooks.store_echoes(self._database, echoes)
+        if repeated:
+            for webhook_id in await unprocessed.take_up_again(self._database, list(repeated)):
+                named = of_request(repeated[webhook_id].request_id, repeated[webhook_id].traceparent)
+                log.info("webhook_taken_up_again", webhook_id=webhook_id, **named)
         return answers
 
 

@@ -27,12 +27,15 @@ class Ending:
     request_id: str = ""
     """The request that reserved the trade, once known."""
     refused: bool = False
-    """Whether a colleague answered no. Such tries are counted and end in an exception; silence is not counted."""
+    """Whether a colleague answered, and not with yes. Such tries end in an exception in time; silence never does."""
+    counted: bool = False
+    """Whether so many of them are enough: nobody knows the trade. What nobody understands has to be mended first, so
+    that it is tried for as long as a no may last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """When to try again, and when to stop: whichever of attempts and age comes first."""
+    """When to try again, and when to stop: whichever of counted attempts and age comes first."""
 
     seconds_min: float
     seconds_max: float
@@ -54,5 +57,5 @@ def ending_for(error: DomainError) -> Ending:
     if is_silence(error):
         return Ending(RETRY, detail=error.message)
     if isinstance(error, NotFound | Internal):
-        return Ending(RETRY, detail=error.message, refused=True)
+        return Ending(RETRY, detail=error.message, refused=True, counted=isinstance(error, NotFound))
     return Ending(EXCEPTION, detail=error.message)

@@ -44,9 +44,9 @@ WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), given AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                         $8::text[], $9::boolean[], $10::float8[], $14::text[], $15::timestamptz[])
+                         $8::text[], $9::boolean[], $10::float8[], $14::text[], $15::timestamptz[], $16::boolean[])
     AS ending (webhook_id, number, outcome, effect, detail, organization_id, request_id, traceparent, refused, delay,
-               transact_id, received_at)
+               transact_id, received_at, counted)
 ), processed AS (
     DELETE FROM unprocessed_webhooks AS held USING given
     WHERE given.outcome = 'processed' AND held.webhook_id = given.webhook_id AND held.attempt_number = given.number
@@ -57,7 +57,7 @@ WITH clock AS MATERIALIZED (
         next_attempt_at = clock_timestamp() + make_interval(secs => given.delay),
         given_up_at = CASE
             WHEN given.outcome = 'exception'
-              OR given.refused AND (held.refused_count + 1 >= $12
+              OR given.refused AND (given.counted AND held.refused_count + 1 >= $12
                                     OR held.stored_at <= now() - make_interval(secs => $13))
             THEN now() END
     FROM given
@@ -77,6 +77,19 @@ SELECT webhook_id, number, ended.outcome, effect, detail, organization_id,
 FROM given JOIN ended USING (webhook_id) CROSS JOIN clock
 ON CONFLICT DO NOTHING
 RETURNING webhook_id, outcome
+"""
+
+# Only where tries had run out. What was refused for good would be refused again, as often as anybody repeats it.
+_TAKE_UP_AGAIN: Final = """
+WITH again AS (
+    SELECT webhook_id FROM unprocessed_webhooks
+    WHERE webhook_id = ANY ($1::text[]) AND given_up_at IS NOT NULL AND refused_count > 0
+    ORDER BY webhook_id FOR UPDATE
+)
+UPDATE unprocessed_webhooks AS held
+SET given_up_at = NULL, refused_count = 0, stored_at = clock_timestamp(), next_attempt_at = clock_timestamp()
+FROM again WHERE held.webhook_id = again.webhook_id
+RETURNING held.webhook_id
 """
 
 _GIVE_BACK: Final = """
@@ -140,8 +153,14 @@ async def finish(
         retries.age_seconds_max,
         [finish.webhook.event.transact_id for finish in finishes],
         [finish.webhook.received_at for finish in finishes],
+        [finish.ending.counted for finish in finishes],
     )
     return {row[0]: row[1] for row in rows}
+
+
+async def take_up_again(database: Database, webhook_ids: Sequence[str]) -> list[str]:
+    """Makes due what was given up for want of a yes, with all its tries anew; answers which. The rest stays."""
+    return [row[0] for row in await database.fetch(_TAKE_UP_AGAIN, list(webhook_ids))]
 
 
 async def give_back(database: Database, webhooks: Sequence[StoredWebhook]) -> None:
