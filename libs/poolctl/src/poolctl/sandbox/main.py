@@ -109,7 +109,7 @@ async def serve(settings: SandboxSettings, stop: asyncio.Event) -> None:
         rates, treasury = RateFeed(quote, settings.rate_jitter_bps), Treasury(quote)
 
         def works() -> bool:
-            return rates.published and treasury.filled and consumer.ready and (depot is None or depot.stocked)
+            return rates.fresh and treasury.filled and consumer.ready and (depot is None or depot.stocked)
 
         async with _ports(settings, provider, works):
             loops = Loops()

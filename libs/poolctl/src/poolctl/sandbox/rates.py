@@ -25,6 +25,8 @@ RATES: Final = {
 """Units of crypto for one unit of fiat."""
 
 PUBLISH_SECONDS: Final = 1.0
+FRESH_SECONDS_MAX: Final = 30.0
+"""Pools take a rate for a minute; from half of it on the sandbox says that something is wrong."""
 _DIGITS: Final = 6
 
 
@@ -34,8 +36,12 @@ class RateFeed:
     def __init__(self, quote: QuoteClient, jitter_bps: float = 0.0) -> None:
         self._quote = quote
         self._jitter_bps = jitter_bps
-        self.published = False
-        """True once rates were taken."""
+        self._published_at = float("-inf")
+
+    @property
+    def fresh(self) -> bool:
+        """Whether rates were taken lately, by the wall clock: they age while the machine sleeps."""
+        return time.time() - self._published_at < FRESH_SECONDS_MAX
 
     async def run(self) -> None:
         """Publishes every second; a quote service out of reach is waited for."""
@@ -55,7 +61,7 @@ class RateFeed:
             for pool_id, rate in RATES.items()
         ]
         await self._quote.admin.PublishRates(quote_pb2.PublishRatesRequest(rates=rates))
-        self.published = True
+        self._published_at = now.ToNanoseconds() / 1e9
 
     def _now(self, rate: Decimal) -> Decimal:
         if not self._jitter_bps:
