@@ -141,7 +141,11 @@ async def test_sources_are_made_listed_and_rotated(poolctl: Poolctl, addresses: 
     listed = {source["name"]: source for source in (await poolctl.answer("source", "list"))["sources"]}
     assert listed[name]["activeSecrets"] == 2
 
-    plain = await poolctl.answer("source", "create", f"{name}-hex", "--scheme", "hex", "--signature-header", "x-sig")
+    plain = await poolctl.answer(
+        *("source", "create", f"{name}-hex", "--scheme", "hex", "--signature-header", "x-sig"),
+        *("--kinds", "trade.failed,payin.credited"),
+    )
+    assert plain["kinds"] == ["trade.failed", "payin.credited"]
     body = b"{}"
     signature = hmac.new(plain["secret"].encode(), body, hashlib.sha256).hexdigest()
     async with httpx.AsyncClient() as http:

@@ -38,6 +38,9 @@ async def test_what_a_disabled_endpoint_missed_is_found_goes_on_and_can_be_repla
         replayed = await poolctl.answer("deliveries", "replay", "--endpoint", endpoint, "--since", "2020-01-01")
         assert replayed == {"replayed": [row["deliveryId"]]}
         await eventually(lambda: len(receiver.received) == 2, "it is posted again")
+        again = await poolctl.answer("deliveries", "replay", row["deliveryId"])
+        assert (again["replayed"], again["delivery"]["eventId"]) == ([row["deliveryId"]], row["eventId"])
+        await eventually(lambda: len(receiver.received) == 3, "and again, by its own id")
         for received in receiver.received:
             assert received.headers["webhook-id"] == row["eventId"]
             for secret in (made["secret"], rotated["secret"]):
@@ -45,9 +48,9 @@ async def test_what_a_disabled_endpoint_missed_is_found_goes_on_and_can_be_repla
 
         async def told() -> Any:
             shown = await poolctl.answer("deliveries", "show", row["deliveryId"])
-            return shown if shown["delivery"]["state"] == "delivered" and len(shown["attempts"]) == 2 else None
+            return shown if shown["delivery"]["state"] == "delivered" and len(shown["attempts"]) == 3 else None
 
-        shown = await eventually(told, "both attempts are recorded", every_seconds=0.5)
+        shown = await eventually(told, "every attempt is recorded", every_seconds=0.5)
         assert (shown["endpoint"]["endpointId"], shown["endpoint"]["state"]) == (endpoint, "enabled")
-        assert [attempt["statusCode"] for attempt in shown["attempts"]] == [200, 200]
+        assert [attempt["statusCode"] for attempt in shown["attempts"]] == [200] * 3
         assert trade["cryptoAmount"] not in str(shown), "a delivery is told without its payload"

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.settings import GatewaySettings
 from poolctl.certificate_files import CA, CERTIFICATE, KEY
 from poolctl.stack.databases import DATABASES, migrator_role, runtime_role
 from poolctl.stack.prepare_databases import DatabasesSettings
 from poolkit.rpc.callers import CALLERS
 from poolkit.settings import ServiceSettings
 from tests.dockerfiles import DOCKERFILES, Dockerfile
-from tests.unit.deploy.told import accepted, disagreements, settings_for
+from tests.unit.deploy.told import accepted, disagreements, is_unhindered, settings_for
 from tests.unit.house.tree import ROOT, SERVICES
 
 FILE = ROOT / "deploy" / "compose.yaml"
@@ -92,6 +93,8 @@ def test_a_program_is_told_all_that_it_reads_and_nothing_else(
     assert getattr(read, "mode", "test") == "test"
     if isinstance(read, ServiceSettings):
         assert read.crashpoint == ""
+    if isinstance(read, GatewaySettings):
+        assert is_unhindered(read)
 
 
 def test_the_signing_key_that_is_made_is_one(secrets: dict[str, str]) -> None:

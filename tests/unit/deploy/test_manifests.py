@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from gateway.settings import GatewaySettings
 from poolkit.runtime import CLOSE_SECONDS_MAX
 from poolkit.settings import ServiceSettings
 from tests.unit.deploy.rendered import (
@@ -23,7 +24,7 @@ from tests.unit.deploy.rendered import (
     render,
     workloads,
 )
-from tests.unit.deploy.told import accepted, disagreements, file_settings, settings_for
+from tests.unit.deploy.told import accepted, disagreements, file_settings, is_unhindered, settings_for
 from tests.unit.house.tree import ROOT, SERVICES
 
 VALIDATE = Path(sysconfig.get_path("scripts")) / "kubernetes-validate"
@@ -69,6 +70,8 @@ def test_a_container_is_told_all_that_its_program_reads_and_nothing_else(
     if isinstance(read, ServiceSettings):
         assert read.crashpoint == ""
         assert read.mode == ("live" if "dev" not in workload.folder else "test")
+    if isinstance(read, GatewaySettings):
+        assert is_unhindered(read) is (read.mode == "test")
 
 
 @pytest.mark.parametrize("workload", [*DEPLOYMENTS, *JOBS], indirect=True)

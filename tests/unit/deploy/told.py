@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from gateway.settings import GatewaySettings
 from poolctl.sandbox.settings import SandboxSettings
 from poolctl.sandbox.sources import SourceSettings
 from poolkit.settings import PREFIX, DatabaseUrl, MigratorSettings, ServiceSettings, load, variable
@@ -78,6 +79,12 @@ def accepted(settings: type[BaseSettings], told: dict[str, Any], monkeypatch: py
     for name, value in told.items():
         monkeypatch.setenv(name, value if isinstance(value, str) else _sample(settings, name))
     return load(settings)
+
+
+def is_unhindered(gateway: GatewaySettings) -> bool:
+    """Whether two hundred calls in flight, each answered within ten milliseconds, stay below every rate limit."""
+    limits = (gateway.key_rate_limit, gateway.organization_rate_limit)
+    return all(min(limit.per_second, limit.burst) > 200 / 0.010 for limit in limits)
 
 
 def _sample(settings: type[BaseSettings], name: str) -> str:
