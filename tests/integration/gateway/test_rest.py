@@ -162,26 +162,14 @@ async def test_every_answer_carries_a_request_id_its_own_or_a_new_one(
         assert from_response(own).request_id == "my.request-1_A"
 
 
-async def test_listing_pools_is_open_to_every_origin_and_nothing_else_is(
-    alone: RunningGateway, http: httpx.AsyncClient, partner: Partner
+async def test_more_requests_at_once_than_the_limit_are_refused_as_overloaded(
+    alone: RunningGateway, http: httpx.AsyncClient, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    origin = {"origin": "https://shop.example", "access-control-request-method": "GET"}
-    preflight = await http.options(f"{alone.rest}/v1/pools", headers=origin)
-    assert (preflight.status_code, preflight.content) == (204, b"")
-    assert preflight.headers["access-control-allow-origin"] == "*"
-    assert "authorization" in preflight.headers["access-control-allow-headers"]
-    assert preflight.headers["access-control-allow-methods"] == "GET"
-    for key in ("", partner.secret_key, partner.publishable_key):
-        headers = {**origin, "authorization": f"Bearer {key}"} if key else origin
-        error = await http.get(f"{alone.rest}/v1/pools", headers=headers)
-        assert error.status_code != 200
-        assert error.headers["access-control-allow-origin"] == "*"
-    for path in ("/v1/pools/EUR-USDT/quote", "/v1/pools/ledger?currency=EUR", "/nowhere"):
-        for response in (
-            await http.get(alone.rest + path, headers=origin),
-            await http.options(alone.rest + path, headers=origin),
-        ):
-            assert "access-control-allow-origin" not in response.headers
+    monkeypatch.setattr("gateway.api.rest.IN_FLIGHT_MAX", 0)
+    response = await http.get(f"{alone.rest}/v1/pools", headers=auth(partner))
+    answer = from_response(response)
+    assert (response.status_code, answer.code, answer.retry_after) == (503, "overloaded", 1)
+    assert response.headers["access-control-allow-origin"] == "*"
 
 
 @pytest.mark.parametrize(

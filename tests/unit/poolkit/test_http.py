@@ -84,6 +84,14 @@ async def test_a_path_or_a_query_that_is_too_long_is_refused_before_the_applicat
     assert (status, seen) == (400, {})
 
 
+async def test_readiness_is_told_with_a_request_id_too() -> None:
+    for draining, expected in ((False, 200), (True, 503)):
+        status, headers, seen = await ask([(b"x-request-id", b"mine-1")], draining=draining, path=b"/ready")
+        assert (status, headers[b"x-request-id"], seen) == (expected, b"mine-1", {})
+    _, headers, _ = await ask([], path=b"/ready")
+    assert headers[b"x-request-id"].startswith(b"req_")
+
+
 async def test_draining_ends_the_connection_with_the_answer() -> None:
     _, headers, _ = await ask([], draining=True)
     assert headers[b"connection"] == b"close"

@@ -4,7 +4,7 @@ import json
 
 from poolkit.context import current_request_id
 from poolkit.errors import DOCUMENTATION_URL, DomainError
-from poolkit.http.types import Send, whole_answer
+from poolkit.http.types import Scope, Send, whole_answer
 
 
 def error_body(error: DomainError, request_id: str, documentation_url: str = DOCUMENTATION_URL) -> dict[str, str | int]:
@@ -19,7 +19,7 @@ def error_body(error: DomainError, request_id: str, documentation_url: str = DOC
     }
 
 
-async def send_error(error: DomainError, send: Send) -> None:
+async def send_error(error: DomainError, _scope: Scope, send: Send) -> None:
     """Answers the request being served with the error."""
     body = json.dumps(error_body(error, current_request_id.get())).encode()
     await send(whole_answer(error.reason.http_status, [(b"content-type", b"application/json")], body))

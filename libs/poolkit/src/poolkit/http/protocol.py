@@ -13,7 +13,7 @@ from poolkit.context import current_request_id
 from poolkit.errors import DomainError, HeadersTooLarge, InvalidRequest
 from poolkit.http.errors import send_error
 from poolkit.http.exchange import Exchange
-from poolkit.http.types import Message, Refuse
+from poolkit.http.types import Message, Refuse, Scope
 from poolkit.ids import new_id
 
 HEAD_BYTES_MAX: Final = 40 * 1024
@@ -46,6 +46,8 @@ class BoundedProtocol(HttpToolsProtocol):
     patience = Patience()
     refuse: Refuse = staticmethod(send_error)
     """Answers, whole, what could not be read as a request."""
+    url = b""
+    """Of the request that is being read, as far as it came."""
     _refused = False
     _receiving_since = 0.0
     """0 between requests and while one that arrived is served."""
@@ -126,6 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of the request is there."""
+        self.url = b""
         self._receiving_since = 0.0
         self._in_head = True
         self._request_bytes = 0
@@ -172,11 +175,18 @@ class BoundedProtocol(HttpToolsProtocol):
         elif not self._refused:
             self._refused = True
             self.flow.pause_reading()
-            task = self.loop.create_task(self._answer(error))
+            task = self.loop.create_task(self._answer(error, self._read_so_far()))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def _answer(self, error: DomainError) -> None:
+    def _read_so_far(self) -> Scope:
+        """Of a head that cannot be read to its end."""
+        if not self.url:
+            return {}
+        path, _, _ = self.url.partition(b"?")
+        return {"method": self.parser.get_method().decode("ascii"), "path": path.decode("latin-1")}
+
+    async def _answer(self, error: DomainError, scope: Scope) -> None:
         request_id = new_id("req")
         current_request_id.set(request_id)
 
@@ -185,7 +195,7 @@ class BoundedProtocol(HttpToolsProtocol):
             lines = [b"%b: %b\r\n" % header for header in (*message["headers"], *own)]
             self.transport.write(STATUS_LINE[message["status"]] + b"".join(lines) + b"\r\n" + message["body"])
 
-        await self.refuse(error, send)
+        await self.refuse(error, scope, send)
         self.transport.close()
 
 

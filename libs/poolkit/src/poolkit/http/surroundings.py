@@ -45,7 +45,7 @@ class Surroundings:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["raw_path"] == READY_PATH:
-            return self._tell_ready(send)
+            return self._tell_ready(scope, send)
         return self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +77,7 @@ class Surroundings:
         try:
             too_large = _too_large(scope, header_bytes)
             if too_large is not None:
-                await self._refuse(too_large, answer)
+                await self._refuse(too_large, scope, answer)
                 return
             traced = enter_call(scope["method"], traceparent, trusted=False)
             if traced is None:
@@ -89,9 +89,11 @@ class Surroundings:
         finally:
             HTTP_SERVER_DURATION.labels(_operation(scope), str(status)).observe(time.perf_counter() - started)
 
-    async def _tell_ready(self, send: Send) -> None:
+    async def _tell_ready(self, scope: Scope, send: Send) -> None:
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = accept_request_id(given.decode("latin-1")).encode("ascii")
         status = 200 if self._is_ready() and not self.draining else 503
-        await send(whole_answer(status, [(b"cache-control", b"no-store")], b""))
+        await send(whole_answer(status, [(b"cache-control", b"no-store"), (b"x-request-id", request_id)], b""))
 
 
 def _operation(scope: Scope) -> str:

@@ -11,8 +11,9 @@ Header = tuple[bytes, bytes]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Refuse = Callable[[DomainError, Send], Awaitable[None]]
-"""Answers a request that its application is not given."""
+Refuse = Callable[[DomainError, Scope, Send], Awaitable[None]]
+"""Answers a request that its application is not given. Of one that could not be read the scope has what was read:
+`method` and `path`, or nothing."""
 
 WHOLE_ANSWER: Final = "pools.response"
 """A type of message of our own, that `HttpServer` takes beside those of ASGI: an answer with its body, at once."""

@@ -58,7 +58,13 @@ def rest_app(
     endpoints = {path: _Endpoint(edge, methods, load, documentation_url) for path, methods in by_path.items()}
     endpoints |= {path: _Endpoint(edge, {}, load, documentation_url, page) for path, page in pages.items()}
     nowhere = _Endpoint(edge, {}, load, documentation_url)
-    return Paths(endpoints, otherwise=nowhere), nowhere.refuse
+    in_browsers = {(operation.http_method, operation.path) for operation in operations if operation.publishable_may}
+
+    async def refuse(error: DomainError, scope: Scope, send: Send) -> None:
+        cors = _ANY_ORIGIN if (scope.get("method"), scope.get("path")) in in_browsers else ()
+        await nowhere.refuse(error, send, cors)
+
+    return Paths(endpoints, otherwise=nowhere), refuse
 
 
 class _Load:
@@ -131,10 +137,10 @@ class _Endpoint:
         finally:
             load.in_flight -= 1
 
-    async def refuse(self, error: DomainError, send: Send) -> None:
+    async def refuse(self, error: DomainError, send: Send, given: Sequence[Header]) -> None:
         """Answers, and puts on record, what no operation is given: its head is too large, or cannot be read."""
         call = self._edge.begin("rest", "")
-        await self._refuse(send, self._edge.refused(call, error), call.request_id, ())
+        await self._refuse(send, self._edge.refused(call, error), call.request_id, given)
 
     async def _refuse(self, send: Send, error: DomainError, request_id: str, given: Sequence[Header]) -> None:
         body = _encode(error_body(error, request_id, self._documentation_url))

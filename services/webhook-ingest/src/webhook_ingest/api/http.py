@@ -75,7 +75,7 @@ def application(intake: Intake, documentation_url: str) -> Starlette:
 def refusing(documentation_url: str) -> Refuse:
     """What answers requests that the application is not given, since they cannot be read or have too large a head."""
 
-    async def refuse(error: DomainError, send: Send) -> None:
+    async def refuse(error: DomainError, _scope: Scope, send: Send) -> None:
         await _send_error(send, error, documentation_url)
 
     return refuse
