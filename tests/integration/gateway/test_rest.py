@@ -162,6 +162,35 @@ async def test_every_answer_carries_a_request_id_its_own_or_a_new_one(
         assert from_response(own).request_id == "my.request-1_A"
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "field"),
+    [
+        ("EUR-USDT/quote?amount=1.00", json.dumps(QUOTE).encode(), "amount"),
+        ("EUR-USDT/quote?surprise", json.dumps(QUOTE).encode(), "surprise"),
+        ("EUR-USDT/transact?quoteId=pq_test_1", b'{"quoteId": "pq_test_1"}', "quoteId"),
+        ("quotes/pq_test_1/reject?surprise=1", b"", "surprise"),
+        ("quotes/pq_test_1/reject", b'{"reason": "dear"}', "reason"),
+        ("quotes/pq_test_1/reject", b"[]", ""),
+        ("quotes/pq_test_1/reject", b"reason=dear", ""),
+    ],
+)
+async def test_what_nobody_asks_for_is_refused_wherever_it_stands(
+    alone: RunningGateway, http: httpx.AsyncClient, partner: Partner, path: str, content: bytes, field: str
+) -> None:
+    headers = auth(partner, **{"idempotency-key": "k"})
+    answer = from_response(await http.post(f"{alone.rest}/v1/pools/{path}", content=content, headers=headers))
+    assert (answer.code, answer.field) == ("invalid_request", field)
+
+
+@pytest.mark.parametrize("content", [b"", b" ", b"{}"])
+async def test_a_reject_takes_no_body_or_one_with_nothing_in_it(
+    alone: RunningGateway, http: httpx.AsyncClient, partner: Partner, content: bytes
+) -> None:
+    url = f"{alone.rest}/v1/pools/quotes/pq_test_1/reject"
+    # It fits, and goes to a colleague who is not there.
+    assert from_response(await http.post(url, content=content, headers=auth(partner))).code == "unavailable"
+
+
 async def test_more_requests_at_once_than_the_limit_are_refused_as_overloaded(
     alone: RunningGateway, http: httpx.AsyncClient, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

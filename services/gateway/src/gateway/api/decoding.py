@@ -37,6 +37,14 @@ def decode_body(operation: Operation, body: bytes) -> Any:
         raise InvalidRequest("The body is not one JSON object in UTF-8; send it as the reference shows.") from None
 
 
+def refuse_query(fields: Mapping[str, object]) -> None:
+    """For operations whose request is a body: nothing in the query is theirs. Raises InvalidRequest."""
+    for name in fields:
+        raise InvalidRequest(
+            "it is nothing that this query may have; send fields in the body.", field=name[:FIELD_LENGTH_MAX]
+        )
+
+
 def decode_fields(operation: Operation, fields: Mapping[str, object]) -> Any:
     """The operation's request from named values. Raises InvalidRequest.
 

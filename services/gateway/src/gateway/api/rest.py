@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from gateway.api.decoding import decode_body, decode_fields
+from gateway.api.decoding import decode_body, decode_fields, refuse_query
 from gateway.api.edge import BODY_BYTES_MAX, Edge
 from gateway.api.operations import Operation
 from gateway.api.paths import Paths
@@ -170,9 +170,14 @@ class _Reader:
         else:
             body = await self._body_in_parts(message)
         subject = next(iter(self._scope["path_params"].values()), "")
+        query = self._query()
         if operation.takes_body:
+            refuse_query(query)
             return subject, decode_body(operation, body)
-        return subject, decode_fields(operation, self._query())
+        if operation.http_method == "POST" and body.strip():
+            # There is nothing to say; `{}` says it, too.
+            decode_body(operation, body)
+        return subject, decode_fields(operation, query)
 
     async def _body_in_parts(self, message: Any) -> bytes:
         """The whole body. Stops reading where it is too long, or comes too slowly."""
