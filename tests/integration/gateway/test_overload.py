@@ -1,7 +1,8 @@
 """More callers than a silent colleague leaves room for: told so at once, and served again when it speaks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -38,6 +39,50 @@ async def crowded(postgres: RunningPostgres, bootstrap: str) -> AsyncIterator[Cr
         gateway = await start_gateway(stack, postgres, quote_address=through, waiting_calls_max=WAITING_MAX)
         stack.callback(cable.release)
         yield Crowded(gateway, cable)
+
+
+@pytest.fixture(scope="module")
+async def ignored(postgres: RunningPostgres) -> AsyncIterator[RunningGateway]:
+    """A gateway with little room, whose colleagues take connections and never say a word."""
+    async with AsyncExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        yield await start_gateway(
+            stack,
+            postgres,
+            trade_address=address,
+            ledger_address=address,
+            call_seconds_max=0.8,
+            waiting_calls_max=WAITING_MAX,
+        )
+
+
+async def test_lists_and_funding_that_find_no_room_are_refused_at_once_too(
+    ignored: RunningGateway, http: httpx.AsyncClient
+) -> None:
+    partner = await ignored.new_partner()
+    callers = [Caller(ignored, http, edge, partner.secret_key) for edge in EDGES]
+
+    async def ask_all_at_once(ask: Callable[[Caller], Awaitable[Answer]]) -> list[Answer]:
+        answered: list[Answer] = []
+
+        async def once(caller: Caller) -> None:
+            answered.append(await ask(caller))
+
+        await asyncio.gather(*(once(callers[number % len(EDGES)]) for number in range(3 * WAITING_MAX)))
+        return answered
+
+    asking: dict[str, Callable[[Caller], Awaitable[Answer]]] = {
+        "trades": Caller.list_trades,
+        "entries": Caller.ledger,
+        "funding": lambda caller: caller.get_funding("EUR"),
+    }
+    for what, answered in zip(asking, await asyncio.gather(*map(ask_all_at_once, asking.values())), strict=True):
+        codes = [answer.code for answer in answered]
+        shed = 2 * WAITING_MAX
+        assert codes[:shed] == ["overloaded"] * shed, what
+        assert set(codes[shed:]) <= {"deadline_exceeded", "unavailable"}, what
+        assert {answer.retry_after for answer in answered[:shed]} == {1}, what
 
 
 @pytest.mark.parametrize("edge", EDGES)
