@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from poolkit.database import Database
 from poolkit.kafka import Message, Producer, partition_for
@@ -58,6 +59,24 @@ async def test_the_relay_sends_everything_with_its_headers_and_keeps_the_order_o
         "traceparent": UNSAMPLED.encode(),
         "mode": topics.mode.encode(),
     }
+
+
+async def test_every_replica_tells_the_lag_also_while_nobody_relays(
+    database: Database, producer: Producer, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poolkit.relay.MEASURE_SECONDS", 0.01)
+    # This one never relays: on-call has to see what is not sent, whoever was to send it.
+    watching = asyncio.create_task(Relay(database, producer, Lease(database, "relay"), topics.mode).measure())
+
+    def told() -> tuple[float | None, ...]:
+        return tuple(REGISTRY.get_sample_value(f"pools_outbox_lag_{unit}") for unit in ("events", "seconds"))
+
+    await append_all(database, [event(number) for number in range(3)])
+    await eventually(lambda: told()[0] == 3 and (told()[1] or 0) > 0.1, "events that nobody sends show, and their age")
+    async with relaying(database, producer, topics.mode):
+        await eventually(lambda: told() == (0, 0), "what somebody else has sent shows no more")
+    watching.cancel()
+    await asyncio.wait({watching})
 
 
 async def test_an_append_wakes_the_relay_which_else_looks_rarely(

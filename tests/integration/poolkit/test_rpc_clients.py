@@ -8,9 +8,12 @@ from typing import Any
 import grpc
 import pytest
 
+from poolkit.rpc.channels import open_channel
 from poolkit.rpc.server import METADATA_BYTES_MAX, SERVER_OPTIONS, RpcServer
 from pools.quote.v1 import quote_pb2
+from pools_contracts.quote import QuoteClient
 from tests.integration.poolkit.quotes import serving as quotes
+from tests.waiting import eventually
 
 HEALTH = "/grpc.health.v1.Health/Check"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -47,6 +50,25 @@ async def test_a_client_that_does_not_get_on_with_connecting_is_cut_off(sent: by
         assert received.exception() is None or isinstance(received.exception(), ConnectionError)
         writer.transport.abort()
         assert await check(server) is not None
+
+
+async def test_a_client_shares_its_calls_out_among_all_replicas_that_a_name_leads_to() -> None:
+    async def answer(request: Any, context: Any) -> quote_pb2.GetQuotesResponse:
+        return quote_pb2.GetQuotesResponse()
+
+    async with quotes(answer) as (first, _, one), quotes(answer) as (second, _, other):
+        both = f"ipv4:127.0.0.1:{one.port},127.0.0.1:{other.port}"
+        async with QuoteClient(open_channel(both, "tests", service=QuoteClient.service)) as client:
+
+            async def shared() -> bool:
+                await client.quote.GetQuotes(quote_pb2.GetQuotesRequest())
+                return first.calls > 0 and second.calls > 0
+
+            await eventually(shared, "both are called")
+            before = first.calls
+            for _ in range(10):
+                await client.quote.GetQuotes(quote_pb2.GetQuotesRequest())
+            assert first.calls - before == 5
 
 
 async def test_a_connection_that_has_reached_its_age_ends_without_a_failed_call() -> None:

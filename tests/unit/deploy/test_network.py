@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from poolkit.kafka import CONSUMING_SERVICES, TOPICS, dead_letter_topic, topic
+from poolkit.kafka import CONSUMING_SERVICES, TOPICS, dead_letter_topic, topic, wanted_topics
 from poolkit.rpc.callers import ALLOWED
 from poolkit.settings import variable
 from tests.unit.deploy.rendered import COMPONENT, NAME, Object, Workload, of_kind, render, workloads
@@ -170,11 +170,15 @@ def listening(deployment: Workload) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("mode", ["live", "test"])
-def test_the_topics_are_those_of_the_code_with_their_partitions(mode: str) -> None:
-    declared = {
-        item["metadata"]["name"]: item["spec"]["partitions"]
-        for item in of_kind(render(f"topics/{mode}"), "KafkaTopic").values()
+def test_the_topics_are_those_that_the_code_would_make(mode: str) -> None:
+    specs = {
+        item["metadata"]["name"]: item["spec"] for item in of_kind(render(f"topics/{mode}"), "KafkaTopic").values()
     }
-    wanted = {topic(name, mode): count for name, count in TOPICS.items()}
-    wanted |= {dead_letter_topic(service, mode): 1 for service in CONSUMING_SERVICES}
-    assert declared == wanted
+    declared = {
+        name: (spec["partitions"], spec["replicas"], {key: str(value) for key, value in spec["config"].items()})
+        for name, spec in specs.items()
+    }
+    wanted = wanted_topics(mode, replication_factor=3)
+    assert declared == {one.name: (one.num_partitions, one.replication_factor, one.topic_configs) for one in wanted}
+    names = {*(topic(name, mode) for name in TOPICS), *(dead_letter_topic(name, mode) for name in CONSUMING_SERVICES)}
+    assert declared.keys() == names

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from prometheus_client import REGISTRY
+
 from poolkit.context import current_request_id
 from poolkit.readiness import FAILURES_MAX, Readiness
 from poolkit.rpc.health import Health
@@ -21,11 +23,16 @@ async def test_a_crashed_loop_is_begun_again() -> None:
             raise RuntimeError("crash")
         await asyncio.Event().wait()
 
+    def restarts() -> float | None:
+        return REGISTRY.get_sample_value("service_loop_restarts_total", {"loop": "crashing"})
+
     loops = Loops()
     loops.add("crashing", loop)
+    assert restarts() == 0, "there before anything happens, or an increase would not show the first"
     loops.start()
     async with asyncio.timeout(5):
         assert [await runs.get() for _ in range(3)] == [1, 2, 3]
+    assert restarts() == 2
     await loops.stop(1)
 
 

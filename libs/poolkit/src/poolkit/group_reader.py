@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ PROBE_SECONDS: Final = 3.0
 PROBE_SECONDS_MAX: Final = 3.0
 
 _LAG = Gauge("pools_consumer_lag_events", "Events in a partition not yet read", ["consumer", "topic", "partition"])
+_TOLD_OF: Final[defaultdict[str, set[TopicPartition]]] = defaultdict(set)
+"""The partitions that it has a number for, by group: memberships come and go."""
 
 _log = structlog.get_logger("poolkit.group_reader")
 
@@ -147,6 +150,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
         """Counts the time to the next stall from here."""
         self._assigned = True
         self._positions = {}
+        # Whoever reads them now tells how far it is; ours would stay as it was, and be added to that.
+        told_of = _TOLD_OF[self._group]
+        for place in told_of - assigned:
+            _LAG.remove(self._group, place.topic, place.partition)
+        told_of &= assigned
         self._moved_at = time.monotonic()
         _log.info("partitions assigned", group=self._group, partitions=len(assigned))
 
@@ -202,8 +210,10 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
         if positions != self._positions:
             self._positions, self._moved_at = positions, time.monotonic()
         behind: dict[TopicPartition, int] = {place: max(0, ends[place] - positions[place]) for place in assigned}
-        for place, events in behind.items():
-            _LAG.labels(self._group, place.topic, place.partition).set(events)
+        # Some may have been given up while the broker was asked.
+        for place in assigned & self._consumer.assignment():
+            _LAG.labels(self._group, place.topic, place.partition).set(behind[place])
+            _TOLD_OF[self._group].add(place)
         return sum(behind.values())
 
 

@@ -239,17 +239,28 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         _log.info("producer ended with an error")
 
 
+def wanted_topics(mode: str, *, replication_factor: int) -> list[NewTopic]:
+    """The topics of a mode as they are to be made, dead-letter topics included.
+
+    What is acknowledged lies on all replicas but one, so that no broker's death loses it nor stops us.
+    """
+    safe = {"min.insync.replicas": str(max(1, replication_factor - 1))}
+    kept = safe | {"retention.ms": str(_DEAD_LETTER_RETENTION_MS)}
+    wanted = [
+        NewTopic(topic(name, mode), count, replication_factor, topic_configs=safe) for name, count in TOPICS.items()
+    ]
+    return wanted + [
+        NewTopic(dead_letter_topic(service, mode), 1, replication_factor, topic_configs=kept)
+        for service in CONSUMING_SERVICES
+    ]
+
+
 async def ensure_topics(bootstrap: str, mode: str, *, replication_factor: int = 1) -> None:
     """Makes the topics of this mode that are missing, dead-letter topics included. Production wants 3 replicas.
 
     Raises RuntimeError when a topic exists with another number of partitions, Unavailable when no broker answers.
     """
-    dead_letters = {"retention.ms": str(_DEAD_LETTER_RETENTION_MS)}
-    wanted = [NewTopic(topic(name, mode), count, replication_factor) for name, count in TOPICS.items()]
-    wanted += [
-        NewTopic(dead_letter_topic(service, mode), 1, replication_factor, topic_configs=dead_letters)
-        for service in CONSUMING_SERVICES
-    ]
+    wanted = wanted_topics(mode, replication_factor=replication_factor)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()

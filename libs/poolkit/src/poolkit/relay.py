@@ -84,7 +84,7 @@ class Relay:
         self._handed: list[Row] = []
         self._sent: set[int] = set()
         self._caught_up = False
-        self._read_at = self._measured_at = 0.0
+        self._read_at = 0.0
 
     async def run(self) -> None:
         """Relays whenever the lease is held, until cancelled."""
@@ -105,9 +105,16 @@ class Relay:
             self._caught_up = False
         self._wake.set()
 
+    async def measure(self) -> None:
+        """Keeps the metrics true until cancelled, in every replica: a lag grows above all while nobody relays."""
+        while True:
+            # Out of reach, the lag that is known stays; readiness tells of it.
+            with contextlib.suppress(Unavailable):
+                await self.lag()
+            await asyncio.sleep(MEASURE_SECONDS)
+
     async def lag(self) -> Lag:
         """Measures now, and sets the metrics."""
-        self._measured_at = time.monotonic()
         row = await self._database.fetch_row(_LAG)
         lag = Lag(row["events"], row["seconds"]) if row else Lag(0, 0.0)
         _UNPUBLISHED.set(lag.events)
@@ -142,8 +149,6 @@ class Relay:
 
     async def _step(self) -> int:
         """Sends what was handed over, or else marks what was sent and sends what is next; answers how many."""
-        if time.monotonic() - self._measured_at > MEASURE_SECONDS:
-            await self.lag()
         rows = self._take_handed() or await self._read()
         if not rows:
             return 0

@@ -55,6 +55,8 @@ class Loops:
 
     def add(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Registers a loop; it begins with `start`."""
+        # Seen at zero from the start: an alert on an increase would miss the first of a series that was not there.
+        LOOP_RESTARTS.labels(name)
         self._waiting.append((name, loop))
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 from ledger.api.close_service import CloseService
 from ledger.api.decode import trade_of
 from ledger.api.event_handler import TOPICS
+from ledger.app.close.measures import measure_forever
 from ledger.app.close.run_close import Patience, RunClose
 from ledger.app.close.schedule import Schedule
 from ledger.outbound.fact_owners import OwnersClient
@@ -59,6 +60,7 @@ def add_closes(
         trade_of=trade_of,
     )
     runtime.rpc.add(close_pb2_grpc.add_CloseServiceServicer_to_server, CloseService(database, run))
+    runtime.add_loop("close measures", lambda: measure_forever(runtime.database))
     if missing:
         runtime.log.warning("dates_are_not_closed", unset=missing)
     elif settings.close_schedule_enabled:

@@ -46,6 +46,7 @@ async def build(runtime: Runtime[QuoteSettings]) -> None:
     runtime.add_loop("sweep", lambda: sweeping.run(lambda: sweep_forever(database, settings.sweep_interval_seconds)))
     relay = Relay(database, runtime.producer, Lease(database, "relay"), mode)
     runtime.add_loop("relay", relay.run)
+    runtime.add_loop("outbox lag", relay.measure)
     runtime.add_consumer(
         EventConsumer(
             "quote",

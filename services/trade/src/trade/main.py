@@ -78,6 +78,7 @@ async def build(runtime: Runtime[TradeSettings]) -> None:
     recovery_lease = Lease(database, "recovery", LEASE_SECONDS)
     runtime.add_loop("recovery", lambda: recovery_lease.run(recovery.run))
     runtime.add_loop("relay", relay.run)
+    runtime.add_loop("outbox lag", relay.measure)
     runtime.add_loop("measures", lambda: measures.measure_forever(database))
 
 

@@ -83,6 +83,7 @@ async def build(runtime: Runtime[WebhookIngestSettings]) -> None:
         runtime.on_drain(lane.drain)
     relay = Relay(database, runtime.producer, Lease(database, "relay", LEASE_SECONDS), mode)
     runtime.add_loop("relay", relay.run)
+    runtime.add_loop("outbox lag", relay.measure)
     purge = PurgeRejected(database, Lease(database, "purge", 30.0), settings.rejected_days)
     runtime.add_loop("purge", purge.run)
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from itertools import product
 from typing import Any, Final
 
 import structlog
@@ -19,7 +20,16 @@ from gateway.app.rate_limits import RateLimits
 from gateway.app.request_log import RequestLog
 from gateway.domain.gates import Caller, refusal_after_look_up, refusal_before_look_up
 from poolkit.context import current_request_id
-from poolkit.errors import DomainError, IdempotencyKeyRequired, RateLimited, SecretKeyInBrowser
+from poolkit.errors import (
+    DeadlineExceeded,
+    DomainError,
+    IdempotencyKeyRequired,
+    Internal,
+    Overloaded,
+    RateLimited,
+    SecretKeyInBrowser,
+    Unavailable,
+)
 from poolkit.rpc.deadlines import MARGIN_SECONDS, current_deadline
 from poolkit.rpc.status import domain_error
 from poolkit.telemetry.tracing import current_traceparent
@@ -39,6 +49,8 @@ _SECURITY_EVENTS: Final = Counter(
 )
 # Seen at zero from the start: an alert on an increase would miss the first of a series that did not exist before.
 _SECRET_KEY_IN_BROWSER: Final = _SECURITY_EVENTS.labels(SecretKeyInBrowser.reason.code)
+for _edge, _failure in product(("rest", "grpc"), (Internal, Unavailable, Overloaded, DeadlineExceeded)):
+    _CALLS.labels("transact", _edge, _failure.reason.code)
 
 Read = Callable[[Operation], Awaitable[tuple[str, Any]]]
 """Reads and decodes what the call brought: the id it is about, and the operation's request."""

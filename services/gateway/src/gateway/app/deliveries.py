@@ -43,6 +43,9 @@ _ATTEMPTS: Final = Counter("pools_webhook_out_attempts", "Webhooks posted to par
 _DISABLED: Final = Counter(
     "pools_webhook_endpoints_disabled", "Endpoints that their answers have disabled, by why", ["reason"]
 )
+# Seen at zero from the start: an alert on an increase would miss the first of a series that did not exist before.
+for _reason in (DisabledReason.GONE, DisabledReason.FAILING):
+    _DISABLED.labels(_reason.value)
 _UNDER_WAY: Final = Gauge("pools_webhook_out_under_way", "Webhooks being posted now")
 
 Post = Callable[[ClaimedDelivery], Awaitable[PostResult]]

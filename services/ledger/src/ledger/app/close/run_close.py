@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Histogram
 
 from ledger.app.close.compare import Comparison, Cut, TradeOf, end_of
 from ledger.app.close.cutoff import Cutoff
@@ -25,8 +25,6 @@ from poolkit.database import Database, Unit
 from poolkit.errors import InvalidRequest, Unavailable
 from poolkit.ids import new_id
 
-_MISMATCHES = Gauge("pools_ledger_mismatches", "Exceptions in the newest close of a date that has ended", ["kind"])
-_CLOSED = Gauge("pools_ledger_closed_date_seconds", "The newest date that is closed, as the Unix time of its end")
 _DURATION = Histogram(
     "pools_ledger_close_duration_seconds", "How long closing took", buckets=(0.1, 0.5, 1, 5, 15, 30, 60, 120, 180, 600)
 )
@@ -102,7 +100,6 @@ class RunClose:
                 outcome = await self._close(cut, owners, signer, asked, tell)
             tell(f"Close {outcome.close.revision} of {business_date} is stored; the trades are told.")
             await TellTrades(self._database, owners)(outcome.close, outcome.states)
-        observe(outcome.close)
         return outcome
 
     def _cut(self, business_date: date, now: datetime) -> Cut:
@@ -187,11 +184,3 @@ async def _changes(unit: Unit, previous: CloseRow, close_id: str, contents: Cont
         *changed_numbers(previous.contents, contents),
     ]
     return CloseChanges(added, removed, sentences[:CHANGES_MAX])
-
-
-def observe(close: CloseRow) -> None:
-    """Sets the metrics of the newest close of a date that has ended."""
-    if not close.provisional:
-        for kind in Kind:
-            _MISMATCHES.labels(kind).set(close.contents.kinds.get(kind, 0))
-        _CLOSED.set(close.cut_at.timestamp())

@@ -6,9 +6,8 @@ from typing import Final
 
 import structlog
 
-from ledger.app.close.run_close import Asked, RunClose, observe
+from ledger.app.close.run_close import Asked, RunClose
 from ledger.store.close import due
-from ledger.store.close.closes import find_close
 from poolkit.context import current_request_id
 from poolkit.database import Database
 from poolkit.errors import DomainError
@@ -32,9 +31,6 @@ class Schedule:
 
     async def run(self) -> None:
         """Looks now and then, until cancelled."""
-        newest = await due.newest_final(self._database)
-        if newest is not None and (close := await find_close(self._database, newest)):
-            observe(close)
         while True:
             await self.look()
             await asyncio.sleep(self._look_seconds)

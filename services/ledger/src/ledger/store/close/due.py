@@ -47,8 +47,6 @@ WHERE NOT provisional AND NOT EXISTS (SELECT FROM close_tellings WHERE close_tel
 ORDER BY business_date
 """
 
-_NEWEST = "SELECT max(business_date) FROM closes WHERE NOT provisional"
-
 
 async def missed_dates(database: Database, last: date) -> list[date]:
     """Dates up to `last` that have no close but a provisional one, the oldest first."""
@@ -67,9 +65,3 @@ async def untold_dates(database: Database) -> list[date]:
     """Dates whose newest close has not been told to all trades."""
     rows = await database.fetch(_UNTOLD, MISSED_MAX)
     return [row["business_date"] for row in rows]
-
-
-async def newest_final(database: Database) -> date | None:
-    """The newest date that was closed after it had ended."""
-    newest: date | None = await database.fetch_value(_NEWEST)
-    return newest
