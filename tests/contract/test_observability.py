@@ -17,6 +17,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
+from poolkit.supervision import Loops
+
 ROOT: Final = Path(__file__).parents[2]
 OBSERVABILITY: Final = ROOT / "deploy" / "observability"
 RULES: Final = (OBSERVABILITY / "rules" / "slo.yaml", OBSERVABILITY / "rules" / "operations.yaml")
@@ -138,6 +140,21 @@ def test_every_alert_says_how_bad_it_is_and_leads_to_a_runbook_that_names_it() -
             assert heading in text, (rule["alert"], heading)
         index = (ROOT / "docs" / "runbooks" / "README.md").read_text()
         assert f"| `{rule['alert']}` |" in index
+
+
+def test_what_an_alert_waits_to_see_grow_is_there_before_it_has(declared: dict[str, str]) -> None:
+    async def idle() -> None:
+        """Any loop."""
+
+    # Prometheus sees no increase where a series begins with 1: whoever waits for the first must be shown the zero.
+    Loops().add("tested", idle)
+    waited_for = {
+        name for rule in alerts() for name in re.findall(r"increase\((\w+)\[\w+\]\)\) > [0-3]$", rule["expr"])
+    }
+    assert len(waited_for) >= 4
+    assert {family(name) for name in waited_for} <= declared.keys()
+    shown = {sample.name for metric in REGISTRY.collect() for sample in metric.samples}
+    assert waited_for - shown == set()
 
 
 def test_every_alert_has_a_test() -> None:

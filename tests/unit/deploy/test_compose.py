@@ -1,6 +1,7 @@
 """compose.yaml: valid, told exactly what the code reads, each program after what it needs, published on loopback."""
 
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -154,6 +155,45 @@ def test_prometheus_reads_every_service() -> None:
     assert set(jobs) == set(SERVICES)
     for service, port in jobs.items():
         assert OURS[service]["environment"]["POOLS_METRICS_LISTEN"].endswith(f":{port}")
+
+
+def test_whatever_a_laptop_needs_is_there() -> None:
+    others = {"postgres", "kafka", "sandbox", "traces", "prometheus", "grafana"}
+    assert {*SERVICES, *others} <= set(COMPOSE["services"])
+
+
+def mounts(name: str) -> dict[str, Path]:
+    """The files of this tree that a container sees, by where it sees them."""
+    pairs = [volume.split(":")[:2] for volume in COMPOSE["services"][name]["volumes"]]
+    return {target: FILE.parent / source for source, target in pairs if source not in COMPOSE["volumes"]}
+
+
+def test_prometheus_can_read_its_configuration_and_finds_its_rules(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed here; Debian's package `prometheus` has it")
+    for target, source in mounts("prometheus").items():
+        place = tmp_path / target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(source)
+    command = [promtool, "check", "config", tmp_path / "etc" / "prometheus" / "prometheus.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("rules found") == 2
+
+
+def test_grafana_finds_the_dashboards_and_what_they_ask() -> None:
+    seen = mounts("grafana")
+    provisioning = "/etc/grafana/provisioning"
+    [provider] = yaml.safe_load((seen[f"{provisioning}/dashboards"] / "pools.yaml").read_text())["providers"]
+    assert sorted(file.stem for file in seen[provider["options"]["path"]].glob("*.json")) == [
+        "flow",
+        "money",
+        "partner-api",
+    ]
+    sources = yaml.safe_load((seen[f"{provisioning}/datasources"] / "prometheus.yaml").read_text())["datasources"]
+    assert [source["url"] for source in sources] == ["http://prometheus:9090", "http://traces:16686"]
+    assert {source["url"].split("//")[1].split(":")[0] for source in sources} <= COMPOSE["services"].keys()
 
 
 def test_what_is_mounted_is_there() -> None:

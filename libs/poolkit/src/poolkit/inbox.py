@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from poolkit import crashpoints
 from poolkit.context import CallContext
+from poolkit.dead_letters import WaitingLetters
 from poolkit.errors import DeadlineExceeded, Overloaded, Unavailable
 from poolkit.group_reader import GroupReader, Records, Stalled, past
 from poolkit.kafka import Message, Producer, dead_letter_topic, topic
@@ -120,6 +121,10 @@ class EventConsumer:
         if self._reader is not None:
             self._reader.interrupt()
         await self._ended.wait()
+
+    async def count_dead_letters(self) -> None:
+        """Keeps count of what any replica has set aside and nobody has replayed, until cancelled."""
+        await WaitingLetters(self._bootstrap, self._mode, self.name).run()
 
     async def _consume(self) -> None:
         reader = GroupReader(

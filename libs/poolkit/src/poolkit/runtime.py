@@ -56,6 +56,9 @@ class Consumer(Protocol):
     async def stop(self) -> None:
         """Finishes the batch in hand, commits, and leaves the group."""
 
+    async def count_dead_letters(self) -> None:
+        """Keeps count of what was set aside and waits, until cancelled."""
+
 
 class Server(Protocol):
     """A listening side of the service."""
@@ -157,12 +160,9 @@ class Runtime(Generic[SettingsType]):
 
     def add_consumer(self, consumer: Consumer) -> None:
         """A consumer of events; the service is ready only while it reads, and counts what it has set aside."""
-        from poolkit.dead_letters import WaitingLetters
-
         self._consumers.append(consumer)
         self._loops.add(f"consumer {consumer.name}", consumer.run)
-        letters = WaitingLetters(self.settings.kafka_bootstrap, self.mode, consumer.name)
-        self._loops.add(f"dead letters {consumer.name}", letters.run)
+        self._loops.add(f"dead letters {consumer.name}", consumer.count_dead_letters)
 
         async def reads() -> bool:
             return consumer.ready
