@@ -18,7 +18,7 @@ from poolkit.errors import (
 )
 from poolkit.security import new_webhook_secret
 from webhook_ingest.domain.events import TRADE_KINDS, Kind
-from webhook_ingest.domain.processing import Retries, ending_for
+from webhook_ingest.domain.processing import Ending, Retries, ending_for, ending_for_owner
 from webhook_ingest.domain.repeats import Earlier, Repeat, judge
 from webhook_ingest.domain.sources import Scheme, check_secret, new_source
 from webhook_ingest.settings import WebhookIngestSettings
@@ -63,6 +63,13 @@ def test_silence_is_waited_out_a_no_is_counted_and_a_final_no_is_final(
     ending = ending_for(error)
     assert (ending.outcome, ending.refused, ending.counted) == (outcome, refused, counted)
     assert ending.detail == error.message
+
+
+def test_only_not_found_says_that_a_reference_is_nobodys() -> None:
+    assert ending_for_owner("org_1") == Ending("processed", effect="credited", organization_id="org_1")
+    assert ending_for_owner(NotFound()) == Ending("processed", effect="credited", organization_id="unallocated")
+    for error in (Internal(), InvalidRequest(), IllegalTransition()):
+        assert ending_for_owner(error) == Ending("retry", detail=error.message, refused=True)
 
 
 def test_what_nobody_sets_is_as_the_contract_has_it() -> None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from poolkit.context import CallContext
 from poolkit.crashpoints import reach
 from poolkit.database import Database
-from poolkit.errors import DomainError, NotFound
+from poolkit.errors import DomainError
 from poolkit.outbox import append
 from poolkit.telemetry.tracing import batch_span, item_spans
 from webhook_ingest.app import steps
 from webhook_ingest.app.ports import Events, FundingReferences
-from webhook_ingest.domain.processing import PROCESSED, RETRY, UNALLOCATED, Ending, Retries, is_silence
+from webhook_ingest.domain.processing import PROCESSED, UNALLOCATED, Retries, ending_for_owner, is_silence
 from webhook_ingest.store import unprocessed
 from webhook_ingest.store.unallocated import keep_unallocated
 from webhook_ingest.store.unprocessed import Finish
@@ -36,7 +36,7 @@ class ProcessPayins:
             owners = await self._look_up({webhook.event.funding_reference for webhook in webhooks} - {""})
             finishes = []
             for index, webhook in enumerate(webhooks):
-                ending = _ending(owners.get(webhook.event.funding_reference, UNALLOCATED))
+                ending = ending_for_owner(owners.get(webhook.event.funding_reference, UNALLOCATED))
                 if ending.outcome != PROCESSED:
                     spans[index].fail(ending.outcome)
                 finishes.append(Finish(webhook, ending, spans.contexts[index].traceparent))
@@ -75,12 +75,3 @@ class ProcessPayins:
                 # The ledger did not answer: nothing is known of any, and the lane waits for it.
                 raise answer
         return dict(zip(asked, answers, strict=True))
-
-
-def _ending(owner: str | DomainError) -> Ending:
-    if isinstance(owner, NotFound):
-        owner = UNALLOCATED
-    if isinstance(owner, DomainError):
-        # Only NotFound says that nobody knows the reference; whatever else the ledger says, it is asked again.
-        return Ending(RETRY, detail=owner.message, refused=True)
-    return Ending(PROCESSED, effect="credited", organization_id=owner)

@@ -59,3 +59,15 @@ def ending_for(error: DomainError) -> Ending:
     if isinstance(error, NotFound | Internal):
         return Ending(RETRY, detail=error.message, refused=True, counted=isinstance(error, NotFound))
     return Ending(EXCEPTION, detail=error.message)
+
+
+def ending_for_owner(owner: str | DomainError) -> Ending:
+    """What the ledger's answer about a funding reference means for its pay-in.
+
+    Only NotFound says that nobody knows the reference; whatever else it says, it is asked again.
+    """
+    if isinstance(owner, NotFound):
+        owner = UNALLOCATED
+    if isinstance(owner, DomainError):
+        return Ending(RETRY, detail=owner.message, refused=True)
+    return Ending(PROCESSED, effect="credited", organization_id=owner)
