@@ -28,6 +28,13 @@ from tests.waiting import eventually
 SERVICES = ("gateway", "quote", "trade", "webhook-ingest", "ledger")
 SERIES_MAX = 200
 """Of one metric of one process, a histogram counted once: methods, outcomes, pools and partitions are few."""
+COUNTED_FROM_ZERO = {
+    "gateway": [f'pools_webhook_endpoints_disabled_total{{reason="{reason}"}}' for reason in ("gone", "failing")],
+    "webhook-ingest": [
+        f'pools_webhook_attempts_total{{lane="{lane}",outcome="exception"}}' for lane in ("report", "payin")
+    ],
+}
+"""What rings at its first increase: a series that begins with it shows none."""
 ID = re.compile(r"\b[a-z]+_(?:test_|live_)?[0-9A-HJKMNP-TV-Z]{20,}")
 """Of whatever kind: a prefix and a ULID."""
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -53,6 +60,7 @@ async def test_metrics_are_few_and_carry_no_ids(stack: Stack, order: tuple[Partn
     for service in SERVICES:
         text = await scraped(stack, service)
         assert ID.search(text) is None
+        assert [name for name in COUNTED_FROM_ZERO.get(service, ()) if name not in text] == []
         series: Counter[str] = Counter()
         for family in text_string_to_metric_families(text):
             series[family.name] += sum(
