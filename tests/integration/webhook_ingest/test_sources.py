@@ -11,6 +11,7 @@ from poolkit.database import Database
 from poolkit.errors import InvalidRequest, NameTaken, NotFound
 from poolkit.ids import new_id
 from poolkit.rpc.channels import open_channel
+from poolkit.security import Cipher, new_encryption_key, new_webhook_secret
 from pools.webhook_ingest.v1 import webhook_ingest_pb2 as pb
 from pools_contracts.webhook_ingest import WebhookIngestClient
 from tests.integration.databases import RunningPostgres
@@ -130,6 +131,39 @@ async def test_another_replica_s_change_is_heard_of(door: Door) -> None:
         return (await door.post(settled("pt_test_1"), source=name)).status == 401
 
     await eventually(refused, "refused", seconds=1.0)
+
+
+async def test_a_secret_that_this_replica_cannot_read_closes_its_own_source_for_a_while_and_no_other(
+    door: Door, desk: TradeDesk
+) -> None:
+    name = unique()
+    await door.add_source(name)
+    report = settled((await desk.reserve()).trade_id)
+
+    async def changed(sql: str, *arguments: object) -> None:
+        async with door.database.transaction() as unit:
+            await unit.execute(sql, name, *arguments)
+            await unit.fetch("SELECT pg_notify('sources', '')")
+            await unit.commit()
+
+    # As a replica would that has a new key already.
+    elsewhere = Cipher(new_encryption_key()).encrypt(new_webhook_secret())
+    await changed(
+        "INSERT INTO source_secrets (source, encrypted, request_id, traceparent) VALUES ($1, $2, '', '')", elsewhere
+    )
+
+    async def closed() -> bool:
+        answer = await door.post(report, source=name)
+        return (answer.status, answer.code, answer.headers.get("Retry-After")) == (503, "unavailable", "1")
+
+    await eventually(closed, "its sender is to come again")
+    assert (await door.post(settled((await desk.reserve()).trade_id))).status == 200
+    await changed("UPDATE source_secrets SET expires_at = now() WHERE source = $1 AND encrypted = $2", elsewhere)
+
+    async def taken() -> bool:
+        return (await door.post(report, source=name)).status == 200
+
+    await eventually(taken, "without it the source is as it was")
 
 
 @pytest.mark.parametrize("scheme", ["timed_hex", "hex"])
