@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from collections import Counter
@@ -17,8 +18,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from poolctl.receiver import WebhookReceiver
+from poolctl.session import Addresses
 from poolctl.stack import Stack
+from poolctl.stack.mtls import is_chosen
 from poolctl.stack.ports import free_port
+from poolkit.rpc.callers import OPERATOR
 from tests.contract.test_observability import METRICS, ROOT, panels
 from tests.e2e.commands import Poolctl
 from tests.e2e.logs import leaks, lines_of, nameless
@@ -146,12 +150,25 @@ def commands() -> dict[str, str]:
     return found
 
 
+@pytest.fixture
+def deployed(addresses: Addresses, tmp_path: Path) -> Poolctl:
+    """poolctl as on-call has it: not on the machine of the stack, told where its services are and nothing else."""
+    where = {"mode": "test", "kafka": addresses.kafka, "webhooks": addresses.webhooks, "services": addresses.services}
+    (tmp_path / "deployment.json").write_text(json.dumps(where))
+    if is_chosen(addresses.layout):
+        shutil.copytree(addresses.layout.certificates / OPERATOR, tmp_path / "certificates" / OPERATOR)
+    return Poolctl(tmp_path)
+
+
 async def test_the_first_commands_of_every_runbook_work(
-    poolctl: Poolctl, order: tuple[Partner, dict[str, Any]]
+    poolctl: Poolctl, deployed: Poolctl, order: tuple[Partner, dict[str, Any]]
 ) -> None:
     partner, trade = order
     today = datetime.now(UTC).date().isoformat()
     assert (await poolctl("close", "run", "--date", today)).status == 0
+    parts = (await deployed.answer("status"))["parts"]
+    assert {name: part["ready"] for name, part in parts.items()} == dict.fromkeys(parts, True)
+    assert set(parts) == set(SERVICES)
     ids = {
         "ORG": partner.organization_id,
         "TRADE": trade["transactId"],
@@ -163,7 +180,8 @@ async def test_the_first_commands_of_every_runbook_work(
     assert len(wanted) >= 10
     for line, page in wanted.items():
         words = [ids.get(word, word) for word in line.split()]
-        ended = await poolctl(*words)
+        # What needs the files of a stack says so to a deployment (tests/unit/poolctl/test_deployment.py).
+        ended = await (poolctl if words[0] in ("trace", "certs") else deployed)(*words)
         assert ended.status == 0, (page, line, ended.stderr)
 
 

@@ -50,7 +50,7 @@ FORMATS: Final = {"csv": _csv, "jsonl": _json_lines}
 
 async def _chain(session: Session, organization_id: str) -> AsyncIterator[audit_pb2.ExportedTransaction]:
     context = types_pb2.RequestContext(
-        request_id=session.request_id, organization_id=organization_id, mode=types_pb2.MODE_TEST
+        request_id=session.request_id, organization_id=organization_id, mode=session.mode
     )
     async for part in session.ledger.audit.ExportLedger(audit_pb2.ExportLedgerRequest(context=context)):
         for transaction in part.transactions:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from poolctl.deployment import refuse
 from poolctl.failure import CommandFailure
 from poolctl.sandbox.bank import PayinReceipt, post_payin
 from poolctl.sandbox.delivery import WebhookRefused
@@ -21,6 +22,7 @@ async def pay_in(
 
     `reference` is what the payer wrote, where it is not the organization's own.
     """
+    refuse(session.addresses.layout, "Banks tell a deployment of pay-ins, from a source of their own.")
     own = await _funding_reference(session, organization_id, currency)
     reference = own if reference is None else reference
     receipt = await _tell_as_bank(session, reference, currency=currency, amount=amount)

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
+from poolctl import deployment
 from poolctl.command_logs import log_to_stderr
 from poolctl.failure import CommandFailure
 from poolctl.stack.layout import Layout
@@ -22,6 +23,7 @@ from poolkit.errors import DomainError, Internal
 from poolkit.ids import new_id
 from poolkit.rpc.callers import OPERATOR
 from poolkit.rpc.channels import Channel, open_channel
+from pools.types.v1 import types_pb2
 from pools_contracts.gateway import GatewayClient
 from pools_contracts.ledger import LedgerClient
 from pools_contracts.quote import QuoteClient
@@ -44,6 +46,8 @@ class Addresses:
     admin_databases: dict[str, str]
     kafka: str
     data_dir: Path
+    mode: str = "test"
+    """A stack on one machine is always for testing; a deployment may be `live`."""
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Self:
@@ -57,6 +61,7 @@ class Addresses:
             admin_databases=document["adminDatabases"],
             kafka=document["kafka"],
             data_dir=Path(document["dataDir"]),
+            mode=document.get("mode", "test"),
         )
 
     @property
@@ -66,13 +71,19 @@ class Addresses:
 
 
 def running_stack(data_dir: Path) -> Addresses:
-    """The addresses of the stack that runs in `data_dir`. Fails with what to do where none does."""
+    """The addresses of the stack that runs in `data_dir`, or of the deployment that it is about.
+
+    Fails with what to do where there is neither.
+    """
     layout = Layout.at(data_dir)
+    if (deployed := deployment.read(layout)) is not None:
+        return Addresses.of(deployed)
     state = StackState.read(layout.state_file)
     if state is None or state.addresses is None or not StackLock(layout.lock_file).is_held_by_another():
         raise CommandFailure(
             f"no stack is running in {layout.data_dir}.\n"
-            f"Start one with `poolctl up --detach --data-dir {data_dir}`, or name another with --data-dir."
+            f"Start one with `poolctl up --detach --data-dir {data_dir}`, or name another with --data-dir, which may "
+            "also be a folder that says where a deployment is (docs/runbooks/README.md)."
         )
     return Addresses.of(state.addresses)
 
@@ -94,6 +105,11 @@ class Session:
         self.request_id = request_id or new_id("req")
         self._channels = AsyncExitStack()
         current_request_id.set(self.request_id)
+
+    @property
+    def mode(self) -> "types_pb2.Mode.ValueType":
+        """As requests name it."""
+        return types_pb2.Mode.Value(f"MODE_{self.addresses.mode.upper()}")
 
     @cached_property
     def gateway(self) -> GatewayClient:

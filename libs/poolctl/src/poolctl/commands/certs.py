@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.deployment import refuse
 from poolctl.failure import CommandFailure
 from poolctl.stack.layout import Layout
 
@@ -29,6 +30,8 @@ def command(
     from poolctl.certificates import issue_all
     from poolkit.rpc.callers import CALLERS
 
+    if out is None:
+        refuse(Layout.at(data_dir), "Its own CA issues its certificates: docs/identity.md says how they are renewed.")
     folder = (out or Layout.at(data_dir).certificates).absolute()
     try:
         issued = issue_all(folder, CALLERS, hours=hours)

@@ -9,7 +9,6 @@ from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
 from poolctl.failure import CommandFailure
 from poolctl.screen import console, table
 from poolctl.session import Session, ask
-from poolctl.stack.programs import MODE
 from poolkit.dead_letters import Letter, Replayed, list_letters, replay_letters
 from poolkit.errors import Unavailable
 from poolkit.kafka import CONSUMING_SERVICES, Producer
@@ -45,7 +44,7 @@ def list_dead_letters(
     async def question(session: Session) -> tuple[list[documents.Document], list[documents.Document] | None]:
         letters: list[Letter] = []
         for name in services:
-            letters += await list_letters(session.addresses.kafka, MODE, name, limit=limit)
+            letters += await list_letters(_broker(session), session.addresses.mode, name, limit=limit)
         letters.sort(key=lambda letter: letter.dead_lettered_at, reverse=True)
         shown = [_letter(letter) for letter in letters if not (waiting and letter.replayed_at)]
         return shown, await _parked(session, limit) if "ledger" in services else []
@@ -97,13 +96,19 @@ def replay(
         return letter.replayed_at is None if every else bool({letter.event_id, letter.letter_id} & named)
 
     async def question(session: Session) -> list[Replayed]:
-        producer = Producer(session.addresses.kafka, client_id="poolctl")
+        producer = Producer(_broker(session), client_id="poolctl")
         done: list[Replayed] = []
         sent: set[str] = set()
         try:
             for name in services:
                 done += await replay_letters(
-                    session.addresses.kafka, MODE, name, producer, chosen=chosen, sent=sent, limit=limit
+                    _broker(session),
+                    session.addresses.mode,
+                    name,
+                    producer,
+                    chosen=chosen,
+                    sent=sent,
+                    limit=limit,
                 )
         finally:
             await producer.stop()
@@ -125,6 +130,12 @@ def replay(
             typer.echo(f"{row['letterId']} was not sent: {row['why']}", err=True)
     if document["refused"]:
         raise typer.Exit(1)
+
+
+def _broker(session: Session) -> str:
+    if not session.addresses.kafka:
+        raise CommandFailure(f"{session.addresses.layout.deployment_file} does not say where `kafka` is; add it.")
+    return session.addresses.kafka
 
 
 async def _parked(session: Session, limit: int) -> list[documents.Document] | None:

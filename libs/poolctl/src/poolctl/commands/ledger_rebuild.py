@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.deployment import refuse
 from poolctl.failure import CommandFailure
 from poolctl.screen import console, show_fields, table
 from poolctl.session import Addresses, running_stack
@@ -33,7 +34,9 @@ def rebuild(
 
     Example: poolctl ledger rebuild --against-owners
     """
-    document = asyncio.run(_rebuild(running_stack(data_dir), against_owners=against_owners, keep=keep))
+    addresses = running_stack(data_dir)
+    refuse(addresses.layout, "Where the ledger runs, its own `ledger rebuild` does it, into an empty database.")
+    document = asyncio.run(_rebuild(addresses, against_owners=against_owners, keep=keep))
     if as_json:
         print_json(document)
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.deployment import refuse
 from poolctl.screen import console, table
 from poolctl.session import Session, ask
 
@@ -39,6 +40,7 @@ def command(
         live.update(_view(figures.document(seconds=passed, concurrency=concurrency)), refresh=True)
 
     async def question(session: Session) -> dict[str, Any]:
+        refuse(session.addresses.layout, "Load would be partners and trades among the real ones.")
         with live if screen.is_terminal else contextlib.nullcontext():
             figures, took = await run_load(
                 session, seconds=seconds, concurrency=concurrency, watch=watch if screen.is_terminal else None

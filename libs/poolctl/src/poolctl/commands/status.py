@@ -10,11 +10,22 @@ from poolctl.stack.layout import Layout
 def command(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
     """Says of each part whether it runs and is ready, its pid, version and port.
 
+    Of a deployment elsewhere it says whether one replica of each service answers, and whether that is ready.
+
     Example: poolctl status --json
     """
-    from poolctl.stack.status import status_of
+    layout = Layout.at(data_dir)
+    if layout.deployment_file.exists():
+        from poolctl.command_logs import log_to_stderr
+        from poolctl.deployment_status import status_of_deployment
+        from poolctl.session import running_stack
 
-    status = asyncio.run(status_of(Layout.at(data_dir)))
+        log_to_stderr()
+        status = asyncio.run(status_of_deployment(running_stack(data_dir)))
+    else:
+        from poolctl.stack.status import status_of
+
+        status = asyncio.run(status_of(layout))
     if as_json:
         print_json(status)
     else:

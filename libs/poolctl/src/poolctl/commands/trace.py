@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.deployment import refuse
 from poolctl.failure import CommandFailure
 from poolctl.stack.layout import Layout
 
@@ -23,6 +24,7 @@ def command(
     Example: poolctl trace req_01HZY0
     """
     layout = Layout.at(data_dir)
+    refuse(layout, "`poolctl journey` tells the trace ids; open them where the deployment's collector sends traces.")
     roots = tree_of(layout.spans, request_id)
     if not roots:
         raise CommandFailure(

@@ -49,7 +49,7 @@ def resolve(
     async def question(session: Session) -> documents.Document:
         answer = await session.trade.admin.ResolveTrade(
             trade_admin_pb2.ResolveTradeRequest(
-                context=types_pb2.RequestContext(request_id=session.request_id, mode=types_pb2.MODE_TEST),
+                context=types_pb2.RequestContext(request_id=session.request_id, mode=session.mode),
                 trade_id=trade,
                 resolution=trade_admin_pb2.TRADE_RESOLUTION_RELEASE,
                 reason=reason,

@@ -3,6 +3,10 @@
 import asyncio
 import contextlib
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import grpc
 
 # A health port that goes away is what we ask about; gRPC would say so on stderr besides.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -11,18 +15,25 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 async def is_serving(address: str, *, seconds: float = 1.0) -> bool:
     """What `grpc.health.v1.Health/Check` says; False when nobody answers in time."""
     import grpc
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        return bool(await says_serving(channel, seconds=seconds))
+
+
+async def says_serving(channel: "grpc.aio.Channel", *, seconds: float) -> bool | None:
+    """What the other side of a channel says; None when nobody answers in time."""
+    import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=HealthCheckRequest.SerializeToString,
+        response_deserializer=HealthCheckResponse.FromString,
+    )
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
-            check = channel.unary_unary(
-                "/grpc.health.v1.Health/Check",
-                request_serializer=HealthCheckRequest.SerializeToString,
-                response_deserializer=HealthCheckResponse.FromString,
-            )
-            answer = await check(HealthCheckRequest(), timeout=seconds)
+        answer = await check(HealthCheckRequest(), timeout=seconds)
     except grpc.aio.AioRpcError:
-        return False
+        return None
     return bool(answer.status == HealthCheckResponse.SERVING)
 
 

@@ -20,6 +20,11 @@ class Layout:
 
     def create(self) -> None:
         """Makes the directories; one that is there already keeps its permissions."""
+        if self.deployment_file.exists():
+            raise StackError(
+                f"{self.data_dir} is about a deployment elsewhere, as its {self.deployment_file.name} says.",
+                advice="Name another directory with --data-dir to start a stack of your own.",
+            )
         try:
             # 0711: PostgreSQL's user must pass through, and has no business seeing what else there is.
             for directory in (self.data_dir, self.postgres, self.kafka):
@@ -76,6 +81,11 @@ class Layout:
     def mtls_file(self) -> Path:
         """Whether the stack was last asked to run with them."""
         return self.data_dir / "mtls.json"
+
+    @property
+    def deployment_file(self) -> Path:
+        """In place of all the rest: where the services of a deployment elsewhere are reached."""
+        return self.data_dir / "deployment.json"
 
     @property
     def state_file(self) -> Path:

@@ -25,7 +25,9 @@ def choose(layout: Layout, asked: bool | None) -> bool:
 
 
 def is_chosen(layout: Layout) -> bool:
-    """What is remembered; without, unless somebody once asked for it."""
+    """What is remembered; without, unless somebody once asked for it. A deployment's are shown where there are any."""
+    if layout.deployment_file.exists():
+        return layout.certificates.is_dir()
     try:
         return bool(json.loads(layout.mtls_file.read_text())["mtls"])
     except (OSError, ValueError, TypeError, KeyError):
