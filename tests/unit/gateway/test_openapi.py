@@ -94,7 +94,11 @@ def test_the_webhooks_are_those_that_are_delivered_each_signed_as_it_would_be() 
         body = webhook["post"]["requestBody"]["content"]["application/json"]["examples"]["example"]["value"]
         headers = {parameter["name"]: parameter["example"] for parameter in webhook["post"]["parameters"]}
         assert msgspec.convert(body, shapes.Webhook).type == event_type
-        assert examples.WEBHOOK_SECRET in webhook["post"]["description"]
+        said = webhook["post"]["description"]
+        assert examples.WEBHOOK_SECRET in said
+        # What a partner has to know to rely on it.
+        for promise in ("once", "raw body", "Redirects are not followed", "seven more", "410", "five days"):
+            assert promise in said
         raw = msgspec.json.encode(body)
         signed_at = examples.WEBHOOK_TIMESTAMP
         verifier = Webhook(examples.WEBHOOK_SECRET)
