@@ -151,7 +151,8 @@ async def test_anothers_quote_answers_as_an_absent_one_does(
         ("USD-USDT", {"amount": "x"}, "invalid_request", "amount"),
         ("EUR-USDT", {"amount": "0.99"}, "invalid_request", "amount"),
         ("EUR-USDT", {"amount": "50000.01"}, "invalid_request", "amount"),
-        ("EUR-USDT", {"amountCurrency": "USDC"}, "invalid_request", None),
+        ("EUR-USDT", {"amountCurrency": "USDC"}, "invalid_request", "amountCurrency"),
+        ("USD-USDT", {"amountCurrency": "XXX"}, "invalid_request", "amountCurrency"),
         ("EUR-USDT", {"network": "carrier-pigeon"}, "invalid_request", "network"),
         ("EUR-USDT", {"destinationAddress": "x"}, "invalid_request", "destinationAddress"),
         ("EUR-USDT", {"side": "off_ramp", "destinationAddress": None}, "off_ramp_not_enabled", ""),
@@ -165,13 +166,12 @@ async def test_what_cannot_be_quoted_is_refused_in_the_contracts_order(
     pool_id: str,
     changes: dict[str, Any],
     code: str,
-    field: str | None,
+    field: str,
 ) -> None:
     caller = Caller(priced, http, edge, (await priced.new_partner()).secret_key)
     answer = await caller.create_quote(pool_id, **changes)
-    assert answer.code == code
-    if field is not None:
-        assert answer.field == ("destination_address" if edge == "grpc" and field == "destinationAddress" else field)
+    in_messages = {"destinationAddress": "destination_address", "amountCurrency": "amount.currency"}
+    assert (answer.code, answer.field) == (code, in_messages.get(field, field) if edge == "grpc" else field)
 
 
 async def test_with_off_ramp_enabled_a_sale_is_quoted(

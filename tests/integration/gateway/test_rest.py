@@ -62,7 +62,7 @@ async def post(
         ({**QUOTE, "amount": "1e2"}, "amount"),
         ({**QUOTE, "amount": " 1"}, "amount"),
         ({**QUOTE, "amount": "9" * 65}, "amount"),
-        ({**QUOTE, "amountCurrency": "XXX"}, "amount"),
+        ({**QUOTE, "amountCurrency": "XXX"}, "amountCurrency"),
         ({**QUOTE, "destinationAddress": None}, "destinationAddress"),
         ({**QUOTE, "side": "off_ramp"}, "destinationAddress"),
         ({**QUOTE, "clientReference": "r" * 129}, "clientReference"),

@@ -22,6 +22,7 @@ _NAME = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
 _NAMES: Final = {
     "cursor": "page_token",
     "limit": "page_size",
+    "amountCurrency": "amount.currency",
     "created_after": "created_after_time",
     "created_before": "created_before_time",
 }

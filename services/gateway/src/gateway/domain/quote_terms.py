@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from poolkit.errors import InvalidRequest
-from poolkit.money import FIAT, parse_amount
+from poolkit.money import DIGITS, FIAT, parse_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class QuoteTerms:
 
 def check_terms(terms: QuoteTerms) -> None:
     """Raises InvalidRequest, naming the field in camelCase, where the terms contradict themselves."""
+    if terms.amount_currency not in DIGITS:
+        raise InvalidRequest(f"it is not one of {', '.join(DIGITS)}; name one of these.", field="amountCurrency")
     parse_amount(terms.amount, terms.amount_currency)
     if terms.side == "on_ramp" and not terms.destination_address:
         raise InvalidRequest(
