@@ -27,6 +27,7 @@ from trade.settings import TradeSettings
 from webhook_ingest.main import build as build_webhook_ingest
 from webhook_ingest.settings import WebhookIngestSettings
 
+IBANS = {"EUR": "DE02120300000000202051"}
 POLL_PAUSE_SECONDS = 0.2
 """How often the provider is asked about one trade at most."""
 
@@ -143,6 +144,7 @@ async def start_house(
         trade_address=trade.grpc_listen,
         ledger_address=ledger.grpc_listen,
         webhook_ingest_address=webhook_ingest.grpc_listen,
+        funding_ibans=IBANS,
     )
     trade_url = postgres.admin_url(trade.database_url.get_secret_value())
     trade_database = Database(trade_url, application_name="test", pool_size=1)

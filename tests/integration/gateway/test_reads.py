@@ -10,7 +10,7 @@ from pools.gateway.v1 import admin_pb2, partner_pb2
 from pools.types.v1 import types_pb2
 from tests.integration.gateway.calls import EDGES, Answer, Caller
 from tests.integration.gateway.house import ALL_POOLS, Partner
-from tests.integration.gateway.neighbours import House
+from tests.integration.gateway.neighbours import IBANS, House
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("edge", EDGES)
@@ -90,7 +90,9 @@ async def test_a_pool_not_allowed_is_told_from_one_that_does_not_exist(house: Ho
         assert codes == ["ok", "pool_not_allowed", "not_found", "not_found"]
 
 
-async def test_funding_gives_the_reference_that_was_given_before(house: House, edge: str) -> None:
+async def test_funding_gives_the_reference_that_was_given_before_and_the_account_where_one_is_published(
+    house: House, edge: str
+) -> None:
     partner = await house.onboard()
     caller = of(house, edge, partner)
     for currency in ("EUR", "GBP", "USD"):
@@ -99,7 +101,9 @@ async def test_funding_gives_the_reference_that_was_given_before(house: House, e
         instructions = body["instructions"] if edge == "rest" else body.instructions
         assert reference == partner.funding_references[currency]
         assert reference in instructions
-        assert (body["iban"] if edge == "rest" else body.iban) in (None, "")
+        iban = IBANS.get(currency)
+        assert (body["iban"] if edge == "rest" else body.iban or None) == iban
+        assert (iban or "the account named in your contract") in instructions
     for currency in ("USDT", "XXX", ""):
         answer = await caller.get_funding(currency)
         assert (answer.code, answer.field) == ("invalid_request", "currency")

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from poolkit.database import Database
 from poolkit.errors import DomainError, VelocityExceeded
 from tests.integration.trade.reserved import relay_elsewhere
@@ -88,6 +90,26 @@ async def test_an_order_over_the_cap_binds_nothing_and_may_come_again_when_the_c
     [accepted] = await own([order(1, "100.00")])
     assert isinstance(accepted, Accepted)
     assert not accepted.replayed
+
+
+@pytest.mark.parametrize(
+    ("since", "counts"),
+    [
+        ("status = 'settled'", True),
+        ("status = 'returned'", True),
+        ("status = 'failed'", False),
+        ("status = 'released'", False),
+        ("created_at = now() - interval '23 hours 59 minutes'", True),
+        ("created_at = now() - interval '24 hours'", False),
+    ],
+)
+async def test_a_trade_counts_for_a_day_unless_nothing_came_of_it(database: Database, since: str, counts: bool) -> None:
+    own = replica(database, Colleagues())
+    [first] = await own([order(1, "150.00")])
+    assert isinstance(first, Accepted)
+    await database.execute(f"UPDATE trades SET {since}")
+    [second] = await own([order(2, "150.00")])
+    assert isinstance(second, VelocityExceeded if counts else Accepted)
 
 
 async def test_what_a_dead_driver_left_is_held_to_the_cap_it_was_admitted_under(database: Database) -> None:
