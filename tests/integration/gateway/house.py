@@ -77,14 +77,26 @@ class RunningGateway:
         await self.internal.close()
         await self.database.close()
 
-    async def new_partner(self, change: EntitlementChange | None = None, *, entitled: bool = True) -> Partner:
-        """An organization written straight into the tables, which needs no colleague."""
-        organization_id = new_id("org")
-        own = CallContext("req_test", organization_id, "test", TRACEPARENT)
+    async def new_partner(
+        self, change: EntitlementChange | None = None, *, entitled: bool = True, entitled_in: str = ""
+    ) -> Partner:
+        """An organization written straight into the tables, which needs no colleague; entitled in the gateway's mode
+        unless told otherwise."""
+        organization_id, mode = new_id("org"), self.runtime.mode
+        own = CallContext("req_test", organization_id, mode, TRACEPARENT)
         entitlement = Entitlement(
-            organization_id, "test", EntitlementStatus.ACTIVE, KycStatus.APPROVED, "standard", POOLS, False, True
+            organization_id,
+            entitled_in or mode,
+            EntitlementStatus.ACTIVE,
+            KycStatus.APPROVED,
+            "standard",
+            POOLS,
+            off_ramp_enabled=False,
+            balance_gate_enabled=True,
         )
-        keys: dict[KeyKind, str] = {kind: new_api_key(kind.value, "test") for kind in KeyKind}
+        keys: dict[KeyKind, str] = {
+            kind: new_api_key(kind.value, "live" if mode == "live" else "test") for kind in KeyKind
+        }
         async with self.database.transaction() as unit:
             await access.insert_organization(unit, own, "Test")
             if entitled:
@@ -187,8 +199,7 @@ async def start_gateway(
             partner_rest_listen=f"127.0.0.1:{free_port()}",
             key_pepper=PEPPER,
             encryption_key=new_encryption_key(),
-            allow_private_endpoints=True,
-            **{**dict.fromkeys(colleagues, nowhere), **addresses},
+            **{"allow_private_endpoints": True, **dict.fromkeys(colleagues, nowhere), **addresses},
         )
     )
     runtime = await stack.enter_async_context(
