@@ -73,6 +73,13 @@ test-mtls: setup ## the end-to-end tests again, with mutual TLS between the serv
 test-long: setup ## what takes longer than `make test` may
 	@$(BIN)/pytest -m long
 
+.PHONY: collector
+collector: build/collector/otelcol ## build the traces' collector, where Go is, for `make test-long` to send spans through
+
+build/collector/otelcol: deploy/observability/collector-build.yaml
+	@command -v go >/dev/null || { echo "collector: there is no 'go' on the PATH; Go 1.25 or newer builds it."; exit 1; }
+	@go run go.opentelemetry.io/collector/cmd/builder@v0.160.0 --config $<
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import rules, migrations, buf: reads everything, runs nothing
 	@$(BIN)/python .ci/lint.py

@@ -56,6 +56,19 @@ def test_every_error_and_every_slow_trace_is_kept_and_a_part_of_the_rest() -> No
     assert 0 < policies()["probabilistic"]["probabilistic"]["sampling_percentage"] < 100
 
 
+def test_what_is_kept_goes_on_by_tls_unless_somebody_says_otherwise() -> None:
+    assert CONFIG["exporters"]["otlp"]["tls"] == {"insecure": "${env:TRACES_INSECURE:-false}"}
+
+
+def test_what_it_names_is_what_the_collector_that_is_tried_is_built_of() -> None:
+    build = yaml.safe_load((OBSERVABILITY / "collector-build.yaml").read_text(encoding="utf-8"))
+    kinds = {"receivers": "receiver", "processors": "processor", "exporters": "exporter", "extensions": "extension"}
+    for kind, ending in kinds.items():
+        modules = {part["gomod"].split()[0].rpartition("/")[2] for part in build[kind]}
+        named = {name.partition("/")[0].replace("_", "") + ending for name in CONFIG[kind]}
+        assert modules == named
+
+
 def test_services_send_to_the_port_it_listens_on() -> None:
     port = CONFIG["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"].rpartition(":")[2]
     for service in SERVICES:
