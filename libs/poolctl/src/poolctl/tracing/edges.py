@@ -47,14 +47,20 @@ def _items(cause: Operation, callee: str, rpc: str, item: Operation) -> tuple[Ed
     return Edge(cause, item, "parent", "item"), Edge(Operation(callee, (rpc,)), item, "link", "item")
 
 
-def _coalesced(asked: Operation, batch: str, rpc: str, item: Operation) -> tuple[Edge, ...]:
+def _coalesced(asked: Operation, rpc: str, item: Operation) -> tuple[Edge, ...]:
     """A partner's call that the gateway asks a colleague about together with others."""
-    together = Operation(asked.service, (f"{asked.service}.{batch}",))
+    together = Operation(asked.service, (f"{asked.service}.{rpc.rpartition('/')[2]}",))
     return (
         Edge(asked, together, "link", "batch"),
         *_call(together, item.service, rpc),
         *_items(asked, item.service, rpc, item),
     )
+
+
+def _read(asked: Operation, callee: str, rpc: str) -> tuple[Edge, ...]:
+    """A partner's call that reads one record at its owner: the item of the batch is named as it is."""
+    item = rpc.rpartition("/")[2].removesuffix("s")
+    return _coalesced(asked, rpc, Operation(callee, (f"{callee}.{item}",)))
 
 
 def _told(cause: Operation, event: str, consumers: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[Edge, ...]:
@@ -85,7 +91,7 @@ CONSUME: Final = Operation("quote", ("quote.ConsumeQuote",), ("consumption consu
 HOLD: Final = Operation("ledger", ("ledger.PlaceHold",), ("hold placed",))
 _TRANSACT_SERVED: Final = Operation("trade", (f"{_TRADE}/TransactQuotes",))
 
-ASKED: Final = _coalesced(TRANSACT, "TransactQuotes", f"{_TRADE}/TransactQuotes", ACCEPT)
+ASKED: Final = _coalesced(TRANSACT, f"{_TRADE}/TransactQuotes", ACCEPT)
 """Of every transact, the replayed and the refused too."""
 
 CONSUMED: Final = (
@@ -172,35 +178,18 @@ EDGES: Final[Mapping[str, tuple[Edge, ...]]] = {
     "get_funding": _call(_asked("GET", "/funding", "GetFunding"), "ledger", f"{_LEDGER}/EnsureFundingReferences"),
     "create_quote": _coalesced(
         _asked("POST", "/{id}/quote", "CreateQuote"),
-        "CreateQuotes",
         f"{_QUOTE}/CreateQuotes",
         Operation("quote", ("quote.CreateQuote",), ("quote active",)),
     ),
-    "get_quote": _coalesced(
-        _asked("GET", "/quotes/{quoteId}", "GetQuote"),
-        "GetQuotes",
-        f"{_QUOTE}/GetQuotes",
-        Operation("quote", ("quote.GetQuote",)),
-    ),
+    "get_quote": _read(_asked("GET", "/quotes/{quoteId}", "GetQuote"), "quote", f"{_QUOTE}/GetQuotes"),
     "reject_quote": _coalesced(
         _asked("POST", "/quotes/{quoteId}/reject", "RejectQuote"),
-        "RejectQuotes",
         f"{_QUOTE}/RejectQuotes",
         Operation("quote", ("quote.RejectQuote",), ("quote rejected",)),
     ),
     "transact": RESERVED,
-    "get_transaction": _coalesced(
-        _STATUS,
-        "GetTransactions",
-        f"{_TRADE}/GetTransactions",
-        Operation("trade", ("trade.GetTransaction",)),
-    ),
-    "get_trade": _coalesced(
-        _asked("GET", "/trades/{transactId}", "GetTrade"),
-        "GetTrades",
-        f"{_TRADE}/GetTrades",
-        Operation("trade", ("trade.GetTrade",)),
-    ),
+    "get_transaction": _read(_STATUS, "trade", f"{_TRADE}/GetTransactions"),
+    "get_trade": _read(_asked("GET", "/trades/{transactId}", "GetTrade"), "trade", f"{_TRADE}/GetTrades"),
     "list_trades": _call(_asked("GET", "/trades", "ListTrades"), "trade", f"{_TRADE}/ListTrades"),
     "list_ledger_entries": _call(_asked("GET", "/ledger", "ListLedgerEntries"), "ledger", f"{_LEDGER}/ListEntries"),
 }
