@@ -51,7 +51,7 @@ down: setup ## stop a dev stack that runs detached
 # The last line of `make test` is pytest's own.
 .PHONY: test
 test: lint ## everything that must hold: lint, types, unit, contract, integration, e2e, chaos
-	@$(BIN)/pytest -m 'not long' --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest -m 'not long' --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: test-unit
 test-unit: setup ## what needs no other process: seconds

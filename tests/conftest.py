@@ -1,10 +1,12 @@
 """Marks each test by the folder it lives in, and lets folders run beside each other, each in one process."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 FOLDERS = ("unit", "contract", "e2e", "chaos", "integration")
@@ -45,15 +47,21 @@ def folder_of(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).parts[0]
 
 
-def group_of(item: pytest.Item) -> str:
-    """Tests that share a database, a broker or a stack: one folder, of integration tests one part."""
-    parts = item.path.relative_to(TESTS).parts
-    return "/".join(parts[:2]) if parts[0] == "integration" else parts[0]
+class FolderScheduling(LoadScopeScheduling):
+    """Tests that share a database, a broker or a stack stay in one process: a folder, of integration tests one part."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        parts = Path(nodeid.partition("::")[0]).parts[1:]
+        return "/".join(parts[:2]) if parts[0] == "integration" else parts[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    """How the tests are shared out whenever there are several processes."""
+    return FolderScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks and sorts; within a folder the order stays pytest's."""
     for item in items:
         item.add_marker(folder_of(item))
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(key=lambda item: FOLDERS.index(folder_of(item)))

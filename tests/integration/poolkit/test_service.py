@@ -101,8 +101,8 @@ async def service(postgres: RunningPostgres) -> AsyncIterator[Service]:
         yield running
 
 
-async def call_until_refused(service: Service) -> int:
-    """Calls one after the other; answers how many were answered when the service takes no more."""
+async def call_until_refused(service: Service, begun: asyncio.Event) -> int:
+    """Calls one after the other, `begun` with the first answer; how many were answered when none is taken any more."""
     answered = 0
     async with pools_contracts.quote.connect(service.rpc) as client:
         while True:
@@ -113,10 +113,11 @@ async def call_until_refused(service: Service) -> int:
                     raise
                 return answered
             answered += 1
+            begun.set()
 
 
-async def request_until_refused(service: Service) -> int:
-    """Requests one after the other over kept connections; answers how many were answered."""
+async def request_until_refused(service: Service, begun: asyncio.Event) -> int:
+    """The same with requests over kept connections."""
     answered = 0
     async with aiohttp.ClientSession() as session:
         while True:
@@ -127,6 +128,7 @@ async def request_until_refused(service: Service) -> int:
             except aiohttp.ClientConnectionError:
                 return answered
             answered += 1
+            begun.set()
 
 
 async def test_sigterm_under_load_drops_no_accepted_call_or_request(postgres: RunningPostgres) -> None:
@@ -135,8 +137,9 @@ async def test_sigterm_under_load_drops_no_accepted_call_or_request(postgres: Ru
 
 
 async def stop_under_load(service: Service) -> None:
-    callers = [asyncio.create_task(call_until_refused(service)) for _ in range(8)]
-    requesters = [asyncio.create_task(request_until_refused(service)) for _ in range(4)]
+    called, requesting = asyncio.Event(), asyncio.Event()
+    callers = [asyncio.create_task(call_until_refused(service, called)) for _ in range(8)]
+    requesters = [asyncio.create_task(request_until_refused(service, requesting)) for _ in range(4)]
     async with (
         pools_contracts.quote.connect(service.rpc) as client,
         grpc.aio.insecure_channel(service.health) as health_channel,
@@ -149,6 +152,8 @@ async def stop_under_load(service: Service) -> None:
         assert (await states.read()).status == SERVING
         # Held calls have arrived once one that was sent after them has been answered.
         await client.quote.GetQuotes(quote_pb2.GetQuotesRequest())
+        await called.wait()
+        await requesting.wait()
         service.process.send_signal(signal.SIGTERM)
         assert (await states.read()).status == NOT_SERVING
         await asyncio.gather(*held)

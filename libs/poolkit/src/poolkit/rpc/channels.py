@@ -5,19 +5,21 @@ makes a task of every call and costs 30.
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 import pools_contracts.channel
 from poolkit.context import current_request_id
 from poolkit.errors import DeadlineExceeded
-from poolkit.rpc.certificates import Certificates
 from poolkit.rpc.deadlines import shortened
 from poolkit.rpc.status import domain_error
 from poolkit.telemetry.spans import SampledSpan
 from poolkit.telemetry.tracing import client_span, current_traceparent
 from pools_contracts.policies import deadline_seconds
+
+if TYPE_CHECKING:
+    from poolkit.rpc.certificates import Certificates
 
 Pairs = Sequence[tuple[str, str | bytes]]
 
@@ -28,7 +30,7 @@ def open_channel(
     *,
     service: str = "",
     callee: str = "",
-    certificates: Certificates | None = None,
+    certificates: "Certificates | None" = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> "Channel":
     """A channel from the service `caller` to the colleague at `host:port`; give it to any stub or `…Client`.
@@ -48,7 +50,7 @@ def open_inner(
     *,
     service: str = "",
     callee: str = "",
-    certificates: Certificates | None = None,
+    certificates: "Certificates | None" = None,
     options: Sequence[tuple[str, int | str]] = (),
 ) -> grpc.aio.Channel:
     """The connection under a channel, as gRPC has it."""
