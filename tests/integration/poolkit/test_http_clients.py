@@ -140,7 +140,7 @@ async def test_a_client_that_never_reads_its_answers_is_cut_off(server: HttpServ
     "endless",
     [
         pytest.param(lambda: b"GET / HTTP/1.1\r\n" + b"x-long: " + b"a" * 1_000_000, id="one header"),
-        pytest.param(lambda: b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200_000, id="many headers"),
+        pytest.param(lambda: b"GET / HTTP/1.1\r\n" + b"x: %s\r\n" % (b"y" * 95) * 10_000, id="many headers"),
         pytest.param(lambda: b"GET /" + b"a" * 1_000_000, id="the path"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,8 @@ def test_a_replay_shows_the_trade_as_it_was_reserved() -> None:
     settled = decide(trade(), report(Status.SETTLED), early_return=None, now=later).transitions[0].trade
     assert settled.terminal_at == later
     assert settled.as_reserved() == trade()
+    closed = replace(settled, reconciliation_state="matched", deposit_address="TAddress01")
+    assert closed.as_reserved() == replace(trade(), deposit_address="TAddress01")
 
 
 @given(st.lists(st.sampled_from(REPORTED), max_size=12), st.integers(min_value=1, max_value=4))
