@@ -73,7 +73,7 @@ CREATE TABLE webhook_endpoints (
     CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL))
 );
 COMMENT ON COLUMN webhook_endpoints.disabled_at IS
-    'Since when nothing is posted; what is queued meanwhile waits until it is enabled again.';
+    'Since when nothing is posted; what is queued meanwhile waits, five days at most, until it is enabled again.';
 COMMENT ON COLUMN webhook_endpoints.failing_since IS 'The first failed attempt since the last one that succeeded.';
 CREATE INDEX webhook_endpoints_organization ON webhook_endpoints (organization_id, endpoint_id);
 
