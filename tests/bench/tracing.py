@@ -19,7 +19,7 @@ from tests.bench.cpu import cpu_seconds
 from tests.bench.load import drive
 from tests.bench.stand import Stand, stand
 
-ROUNDS = 10
+ROUNDS = 24
 CALLS = 1000
 IN_FLIGHT = 64
 WARM_UP = 1500
