@@ -43,7 +43,7 @@ async def test_price_that_cannot_be_given_tells_what_was_asked_for_and_why_not(d
         assert quote.pool_id == "EUR-USDT"
     # What was not asked for has its currency, and no amount.
     assert (firm.fiat.amount, firm.crypto.amount, firm.crypto.currency) == ("100.00", "", "USDT")
-    assert (price_only.crypto.amount, price_only.fiat.amount, price_only.fiat.currency) == ("5", "", "EUR")
+    assert (price_only.crypto.amount, price_only.fiat.amount, price_only.fiat.currency) == ("5.000000", "", "EUR")
 
 
 BAD_ITEMS = [

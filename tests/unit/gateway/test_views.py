@@ -115,7 +115,7 @@ def test_a_firm_quote_has_exactly_the_contracts_shape() -> None:
 
 
 def test_a_quote_that_cannot_be_given_has_the_same_keys_and_no_price() -> None:
-    terms = QuoteTerms("on_ramp", "100.00", "EUR", "tron", "TQ0001", "firm", "")
+    terms = QuoteTerms("on_ramp", "100", "EUR", "tron", "TQ0001", "firm", "")
     view = views.quote_view(UnpricedQuote("EUR-USDT", terms, unavailable_reason="engine_unavailable"))
     priced = views.quote_view(types_pb2.Quote(available=True))
     assert list(view) == list(priced)

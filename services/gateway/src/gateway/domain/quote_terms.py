@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from poolkit.errors import InvalidRequest
-from poolkit.money import DIGITS, FIAT, parse_amount
+from poolkit.money import DIGITS, FIAT, format_amount, parse_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Moment:
 
 
 class UnpricedQuote:
-    """The quote record where the engine could not be asked: what was asked for, and no price."""
+    """The quote record where the engine could not be asked: what was asked for in checked terms, and no price."""
 
     available = False
     quote_id = rate = ""
@@ -69,8 +69,9 @@ class UnpricedQuote:
         # The engine is not there to ask for the pool's currencies; its id names them, as every pool's does.
         fiat_currency, crypto_currency, *_ = *pool_id.split("-"), ""
         in_fiat = terms.amount_currency in FIAT
-        self.fiat = _Amount(terms.amount if in_fiat else "", fiat_currency)
-        self.crypto = _Amount("" if in_fiat else terms.amount, crypto_currency)
+        asked = format_amount(parse_amount(terms.amount, terms.amount_currency), terms.amount_currency)
+        self.fiat = _Amount(asked if in_fiat else "", fiat_currency)
+        self.crypto = _Amount("" if in_fiat else asked, crypto_currency)
         self.network = terms.network
         self.destination_address = terms.destination_address
         self.client_reference = terms.client_reference

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from poolkit.context import CallContext
 from poolkit.errors import DomainError, InvalidRequest, NotFound
-from poolkit.money import format_amount, format_decimal
+from poolkit.money import format_amount, format_decimal, parse_amount
 from poolkit.rpc.batches import ID_CHARACTERS_MAX, is_storable
 from poolkit.rpc.convert import from_time, refusal
 from pools.quote.v1 import quote_pb2
@@ -144,14 +144,15 @@ def _unavailable(quote: UnavailableQuote) -> types_pb2.Quote:
     """What was asked for, and no price."""
     order, pool = quote.order, quote.pool
     in_fiat = order.currency == pool.fiat_currency
+    asked = format_amount(parse_amount(order.amount, order.currency), order.currency)
     return types_pb2.Quote(
         available=False,
         unavailable_reason=quote.reason.value,
         type=_TYPES[order.firm],
         pool_id=order.pool_id,
         side=_SIDE_NUMBERS[order.side] if order.side is not None else types_pb2.SIDE_UNSPECIFIED,
-        fiat=types_pb2.Money(amount=order.amount if in_fiat else "", currency=pool.fiat_currency),
-        crypto=types_pb2.Money(amount="" if in_fiat else order.amount, currency=pool.crypto_currency),
+        fiat=types_pb2.Money(amount=asked if in_fiat else "", currency=pool.fiat_currency),
+        crypto=types_pb2.Money(amount="" if in_fiat else asked, currency=pool.crypto_currency),
         network=order.network,
         destination_address=order.destination_address,
         client_reference=order.client_reference,
