@@ -66,8 +66,9 @@ test-e2e: setup ## the whole stack, seen from outside
 	@$(BIN)/pytest -m 'not long' tests/e2e
 
 .PHONY: test-mtls
-test-mtls: setup ## the end-to-end tests again, with mutual TLS between the services
+test-mtls: setup ## the end-to-end tests again, and the rolling restarts, with mutual TLS between the services
 	@$(BIN)/pytest -m 'not long' tests/e2e --mtls
+	@$(BIN)/pytest tests/e2e/test_rolling.py --mtls
 
 .PHONY: test-long
 test-long: setup ## what takes longer than `make test` may

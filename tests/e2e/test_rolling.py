@@ -19,12 +19,12 @@ REPLICAS = [replica for service in SERVICES for replica in replicas_of(service.n
 
 
 @pytest.fixture(scope="module")
-async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+async def fleet(tmp_path_factory: pytest.TempPathFactory, mtls: bool) -> AsyncIterator[Fleet]:
     """Two replicas of each service behind round robin, and behind a proxy."""
     if proxy.find_haproxy() is None:
         pytest.skip(proxy.MISSING)
     directory = tmp_path_factory.mktemp("rolling")
-    fleet = Fleet(directory)
+    fleet = Fleet(directory, mtls=mtls)
     try:
         await fleet.start()
         yield fleet

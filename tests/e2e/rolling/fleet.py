@@ -61,10 +61,12 @@ def _rows(proxy: Proxy, pythons: Mapping[str, str]) -> list[Program]:
 class Fleet:
     """A stack of two replicas a service, and the proxy before it; `pythons` run replicas, by their names."""
 
-    def __init__(self, directory: Path, pythons: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self, directory: Path, pythons: Mapping[str, str] = MappingProxyType({}), *, mtls: bool = False
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.proxy = Proxy(directory, list(HTTP_PORTS))
-        self.stack = Stack(directory / "stack", programs=_rows(self.proxy, pythons))
+        self.stack = Stack(directory / "stack", programs=_rows(self.proxy, pythons), mtls=mtls)
 
     @property
     def addresses(self) -> Addresses:
