@@ -14,7 +14,7 @@ from pools.gateway.v1 import partner_pb2
 from tests.bench.load import Run, drive
 from tests.bench.stand import Stand
 
-ROUNDS = 3
+ROUNDS = 5
 WARM_UP = 2000
 """Calls before the first that counts: a stack that has just started still compiles and plans."""
 CALLS = {1: 150, 64: 2500, 256: 4000}

@@ -1,1 +1,1 @@
-"""What is deployed, executed: images built step by step without a container, and what runs out of them."""
+"""What is deployed: manifests, images and rules held to the code and to the tools that read them, and executed."""

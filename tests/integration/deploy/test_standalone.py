@@ -14,7 +14,7 @@ from poolctl.stack.ports import free_port
 from poolctl.stack.secrets import ensure_signing_key
 from tests.integration.databases import RunningPostgres
 from tests.integration.deploy.image import Image
-from tests.unit.deploy.told import settings_of
+from tests.integration.deploy.told import settings_of
 from tests.unit.house.tree import SERVICES
 from tests.waiting import eventually
 

@@ -18,7 +18,7 @@ from poolctl.stack.prepare_databases import DatabasesSettings
 from poolkit.rpc.callers import CALLERS
 from poolkit.settings import ServiceSettings
 from tests.dockerfiles import DOCKERFILES, Dockerfile
-from tests.unit.deploy.told import accepted, disagreements, is_unhindered, settings_for
+from tests.integration.deploy.told import accepted, disagreements, is_unhindered, settings_for
 from tests.unit.house.tree import ROOT, SERVICES
 
 FILE = ROOT / "deploy" / "compose.yaml"

@@ -12,8 +12,8 @@ from poolkit.kafka import CONSUMING_SERVICES
 from poolkit.settings import MigratorSettings, variable
 from pools_contracts.policies import POLICIES
 from tests.contract.test_observability import alerts
-from tests.unit.deploy.rendered import workloads
-from tests.unit.deploy.told import settings_of
+from tests.integration.deploy.rendered import workloads
+from tests.integration.deploy.told import settings_of
 from tests.unit.house.tree import ROOT, SERVICES
 
 TABLE = re.compile(r"CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+)")

@@ -8,8 +8,8 @@ import pytest
 from poolkit.kafka import CONSUMING_SERVICES, TOPICS, dead_letter_topic, topic, wanted_topics
 from poolkit.rpc.callers import ALLOWED
 from poolkit.settings import variable
-from tests.unit.deploy.rendered import COMPONENT, NAME, Object, Workload, of_kind, render, workloads
-from tests.unit.deploy.told import settings_of
+from tests.integration.deploy.rendered import COMPONENT, NAME, Object, Workload, of_kind, render, workloads
+from tests.integration.deploy.told import settings_of
 from tests.unit.house.tree import SERVICES
 
 Edge = tuple[str, str, int]

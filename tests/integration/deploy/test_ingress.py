@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.rendered import FOLDERS, NAME, OVERLAYS, Object, of_kind, render, workloads
-from tests.unit.deploy.test_network import partner_ports
+from tests.integration.deploy.rendered import FOLDERS, NAME, OVERLAYS, Object, of_kind, render, workloads
+from tests.integration.deploy.test_network import partner_ports
 from tests.unit.house.tree import ROOT, SERVICES
 
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.settings import GatewaySettings
 from poolkit.runtime import CLOSE_SECONDS_MAX
 from poolkit.settings import ServiceSettings
-from tests.unit.deploy.rendered import (
+from tests.integration.deploy.rendered import (
     COMPONENT,
     DEPLOYMENTS,
     FOLDERS,
@@ -24,7 +24,7 @@ from tests.unit.deploy.rendered import (
     render,
     workloads,
 )
-from tests.unit.deploy.told import accepted, disagreements, file_settings, is_unhindered, settings_for
+from tests.integration.deploy.told import accepted, disagreements, file_settings, is_unhindered, settings_for
 from tests.unit.house.tree import ROOT, SERVICES
 
 VALIDATE = Path(sysconfig.get_path("scripts")) / "kubernetes-validate"

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pools_contracts.policies import POLICIES
-from tests.unit.deploy.rendered import workloads
+from tests.integration.deploy.rendered import workloads
 from tests.unit.house.tree import ROOT, SERVICES
 
 OBSERVABILITY = ROOT / "deploy" / "observability"

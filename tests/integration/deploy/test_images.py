@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.dockerfiles import DOCKERFILES, Dockerfile
-from tests.unit.deploy.rendered import Workload, workloads
+from tests.integration.deploy.rendered import Workload, workloads
 from tests.unit.house.tree import ROOT, SERVICES
 
 PINNED = re.compile(r"^python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}$")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.deploy.rendered import Workload, workload_at
+from tests.integration.deploy.rendered import Workload, workload_at
 
 
 @pytest.fixture

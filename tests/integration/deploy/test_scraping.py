@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.contract.test_observability import RULES
-from tests.unit.deploy.rendered import Workload, of_kind, render, workloads
+from tests.integration.deploy.rendered import Workload, of_kind, render, workloads
 from tests.unit.house.tree import ROOT, SERVICES
 
 FILE = ROOT / "deploy" / "observability" / "prometheus-kubernetes.yaml"

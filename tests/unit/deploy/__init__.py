@@ -1,1 +1,0 @@
-"""What is deployed, held to the code that it deploys."""
