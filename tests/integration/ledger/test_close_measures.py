@@ -74,3 +74,8 @@ async def test_exceptions_show_until_a_new_revision_is_without_them_whatever_els
     )
     await day.close()
     assert (await told(day))[1] == {}
+    # A date long over that is closed anew tells something new, however many were closed since.
+    for later in range(2, 40):
+        await day.books.admin.execute(_CLOSED_ELSEWHERE, later, "{}", 8, DAY)
+    await day.books.admin.execute(_CLOSED_ELSEWHERE, -60, '{"reserved_too_long": 2}', 0, DAY)
+    assert (await told(day))[1] == {"reserved_too_long": 2.0}

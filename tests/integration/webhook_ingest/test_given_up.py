@@ -92,6 +92,29 @@ async def test_what_was_refused_for_good_is_not_tried_as_often_as_somebody_repea
     assert (webhook.state, len(webhook.attempts)) == (EXCEPTION, 1)
 
 
+async def test_nor_is_what_was_unknown_at_first_and_then_refused_for_good(
+    desk: TradeDesk, open_another: OpenDoor
+) -> None:
+    # Time enough for the trade to be reserved and settled before the next try.
+    door = await open_another(trade_address=desk.address, retry_seconds_min=1.5, retry_seconds_max=1.5)
+    trade_id = new_id("pt", "test")
+    illegal = settled(trade_id, kind="trade.failed")
+    webhook_id = str((await door.post(illegal)).body["webhookId"])
+
+    async def unknown_at_first() -> bool:
+        return len((await door.webhook(webhook_id)).attempts) >= 1
+
+    await eventually(unknown_at_first, "it is tried, and the trade is unknown")
+    await desk.reserve(trade_id)
+    await door.post(settled(trade_id))
+    await desk.until_status(trade_id, Status.SETTLED)
+    tried = (await door.until_state(webhook_id, EXCEPTION)).attempts
+    for _ in range(3):
+        assert (await door.post(illegal)).body["duplicate"] is True
+    assert await door.rows(f"SELECT 1 FROM unprocessed_webhooks WHERE webhook_id = '{webhook_id}' AND under_way") == []
+    assert (await door.webhook(webhook_id)).attempts == tried
+
+
 async def test_a_payin_that_the_ledger_does_not_understand_is_tried_until_that_is_mended(
     postgres: RunningPostgres, ledger: LedgerDesk, open_another: OpenDoor
 ) -> None:

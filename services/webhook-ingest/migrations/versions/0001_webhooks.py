@@ -108,8 +108,9 @@ CREATE TABLE unprocessed_webhooks (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 COMMENT ON TABLE unprocessed_webhooks IS 'Webhooks without their effect yet; one given up is an exception.';
 COMMENT ON COLUMN unprocessed_webhooks.attempt_number IS 'The try under way or the last one, whose maker may end it.';
-COMMENT ON COLUMN unprocessed_webhooks.next_attempt_at IS 'When anyone may try; the end of the claim of one under way.';
-COMMENT ON COLUMN unprocessed_webhooks.refused_count IS 'Tries that a colleague answered with no, as opposed to none.';
+COMMENT ON COLUMN unprocessed_webhooks.next_attempt_at IS
+    'When anyone may try; the end of the claim of one under way; infinity once refused for good.';
+COMMENT ON COLUMN unprocessed_webhooks.refused_count IS 'Tries answered with not found, of which so many are enough.';
 CREATE INDEX unprocessed_webhooks_due ON unprocessed_webhooks (lane, next_attempt_at) WHERE given_up_at IS NULL;
 
 CREATE TABLE webhook_attempts (

@@ -5,6 +5,7 @@ import asyncio
 import typer
 
 from poolctl.commands.options import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from poolctl.deployment import refuse
 from poolctl.stack.layout import Layout
 
 
@@ -17,6 +18,7 @@ def command(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None
     from poolctl.stack.remote import stop_stack
 
     layout = Layout.at(data_dir)
+    refuse(layout, "A deployment is ended by what deployed it.")
     ended = asyncio.run(stop_stack(layout, Display(as_json=as_json).say))
     if as_json:
         print_json({"dataDir": str(layout.data_dir), "stopped": ended})

@@ -223,9 +223,10 @@ def _webhook(event_type: str) -> Json:
         "description": (
             "Posted to each of your endpoints until one attempt is answered with 2xx, so take each `eventId` once. "
             "Verify one of the two signatures over the raw body before you read it. "
-            "Redirects are not followed. Where an attempt fails there are seven more over most of a day, with growing "
-            "pauses; then it is sent again only when you ask us. An endpoint that answers 410, or nothing but failures "
-            "for five days, is disabled; for a disabled endpoint webhooks wait five days until it is enabled again. "
+            "Redirects are not followed. Where an attempt fails there are seven more with growing pauses, over most of "
+            "a day in live mode and a minute in test mode; then it is sent again only when you ask us. An endpoint "
+            "that answers 410, or nothing but failures for five days, is disabled; for a disabled endpoint webhooks "
+            "wait five days until it is enabled again. "
             "What you missed, and what was returned later, is in your list of trades. The "
             f"example is signed with the secret `{examples.WEBHOOK_SECRET}`; its body is the example as compact JSON."
         ),

@@ -93,9 +93,6 @@ class DeliverySender:
         self._under_way: set[asyncio.Task[None]] = set()
         self._finish: Batcher[Attempt, None] = Batcher("delivery_attempts", self._write_finished)
         _UNDER_WAY.set_function(self._under_way.__len__)
-        for reason in (DisabledReason.GONE, DisabledReason.FAILING):
-            # A series that begins with its first event shows no increase by it, and nobody would be told.
-            _DISABLED.labels(reason.value)
 
     async def run(self) -> None:
         """Claims and posts until cancelled. Woken by a notification, by its own retries, and by a slow poll."""

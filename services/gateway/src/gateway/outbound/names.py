@@ -75,5 +75,8 @@ async def _in_a_thread(look_up: Callable[[], list[ResolveResult]]) -> list[Resol
             loop.call_soon_threadsafe(tell, found, failure)
 
     # A daemon: a service that stops does not wait for a silent name server.
-    threading.Thread(target=run, name="look-up", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="look-up", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError("the system allows no more threads") from error
     return await answer

@@ -38,7 +38,8 @@ SELECT webhook_id, source, provider_event_id, kind, transact_id, network_transac
 FROM claimed JOIN webhooks USING (webhook_id) ORDER BY received_at, webhook_id
 """
 
-# Whether a webhook is given up is decided here, by the database's clock and count.
+# Whether a webhook is given up is decided here, by the database's clock and count. What is refused for good is due at
+# no time any more.
 _FINISH: Final = """
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
@@ -53,8 +54,9 @@ WITH clock AS MATERIALIZED (
     RETURNING held.webhook_id, 'processed' AS outcome
 ), kept AS (
     UPDATE unprocessed_webhooks AS held
-    SET under_way = false, refused_count = held.refused_count + given.refused::integer,
-        next_attempt_at = clock_timestamp() + make_interval(secs => given.delay),
+    SET under_way = false, refused_count = held.refused_count + given.counted::integer,
+        next_attempt_at = CASE WHEN given.outcome = 'exception' THEN 'infinity'
+                               ELSE clock_timestamp() + make_interval(secs => given.delay) END,
         given_up_at = CASE
             WHEN given.outcome = 'exception'
               OR given.refused AND (given.counted AND held.refused_count + 1 >= $12
@@ -83,7 +85,7 @@ RETURNING webhook_id, outcome
 _TAKE_UP_AGAIN: Final = """
 WITH again AS (
     SELECT webhook_id FROM unprocessed_webhooks
-    WHERE webhook_id = ANY ($1::text[]) AND given_up_at IS NOT NULL AND refused_count > 0
+    WHERE webhook_id = ANY ($1::text[]) AND given_up_at IS NOT NULL AND next_attempt_at < 'infinity'
     ORDER BY webhook_id FOR UPDATE
 )
 UPDATE unprocessed_webhooks AS held

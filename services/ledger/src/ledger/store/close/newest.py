@@ -20,7 +20,7 @@ SELECT coalesce(
 _EXCEPTIONS: Final = """
 WITH newest AS (
     SELECT DISTINCT ON (business_date) business_date, created_at, contents FROM closes WHERE NOT provisional
-    ORDER BY business_date DESC, revision DESC LIMIT 32
+    ORDER BY business_date DESC, revision DESC
 )
 SELECT kind, max(found::bigint) AS found FROM newest, jsonb_each_text(contents -> 'kinds') AS counted (kind, found)
 WHERE business_date = (SELECT max(business_date) FROM newest) OR created_at > clock_timestamp() - interval '1 day'
