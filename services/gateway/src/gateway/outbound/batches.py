@@ -39,13 +39,20 @@ class BatchRpc(Generic[I, A]):
     """
 
     def __init__(
-        self, name: str, ask: Ask[I, A], *, repeatable: bool, waiting_max: int, in_flight_max: int = 1
+        self,
+        name: str,
+        ask: Ask[I, A],
+        *,
+        repeatable: bool,
+        waiting_max: int,
+        size_max: int = SIZE_MAX,
+        in_flight_max: int = 1,
     ) -> None:
         self._name = f"gateway.{name}"
         self._ask = ask
         self._repeatable = repeatable
         self._batcher: Batcher[I, A] = Batcher(
-            name, self._write, size_max=SIZE_MAX, queue_max=waiting_max, in_flight_max=in_flight_max
+            name, self._write, size_max=size_max, queue_max=waiting_max, in_flight_max=in_flight_max
         )
 
     def __call__(self, item: I) -> Awaitable[A]:
