@@ -7,8 +7,6 @@ A few hundred rows are needed all the same: of an empty table every index looks 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -20,6 +18,7 @@ import quote.store.journey
 import trade.store.journey
 import webhook_ingest.store.journey
 from tests.integration.databases import RunningPostgres
+from tests.integration.plans import off_the_index, small_database
 
 STORES = {
     "gateway": (gateway.store.journey, 5),
@@ -30,18 +29,6 @@ STORES = {
 }
 """Each service's statements, and how many there are at least."""
 
-_SCANS = ("Seq Scan", "Tid Scan", "Sample Scan")
-_INDEX_SCANS = ("Index Scan", "Index Only Scan", "Bitmap Index Scan")
-ROWS = 400
-_COLUMNS = """
-SELECT c.column_name, c.data_type, c.is_nullable = 'YES' AS nullable FROM information_schema.columns c
-WHERE c.table_name = $1 AND c.table_schema = 'public' AND c.is_identity = 'NO' AND c.is_generated = 'NEVER'
-"""
-_MADE_UP = {
-    "text": "md5('{column}' || n)", "bytea": "''::bytea", "boolean": "n % 2 = 0", "date": "current_date - n / 10",
-    "timestamp with time zone": "now() - n * interval '1 second'", "ARRAY": "'{{}}'", "jsonb": "'{{}}'::jsonb",
-}  # fmt: skip
-"""By type, what row `n` holds; numbers where nothing is said."""
 _VALUES: dict[str, object] = {"text[]": ["x"], "int8[]": [1], "text": "x", "int8": 10, "int4": 10}
 
 
@@ -49,52 +36,6 @@ def statements(module: object) -> dict[str, str]:
     """Every statement of the module, by its name."""
     texts = {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
     return {name: text for name, text in texts.items() if text.lstrip(" (\n").startswith(("SELECT", "WITH"))}
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def off_the_index(plan: dict[str, Any]) -> list[str]:
-    """Nodes that read a whole table, or a whole index, which is no better."""
-    return [
-        f"{node['Node Type']} on {node.get('Relation Name') or node.get('Index Name')}"
-        for node in nodes(plan)
-        if node["Node Type"] in _SCANS or (node["Node Type"] in _INDEX_SCANS and "Index Cond" not in node)
-    ]
-
-
-async def small_database(
-    postgres: RunningPostgres, service: str, found: dict[str, str]
-) -> asyncpg.Connection[asyncpg.Record]:
-    """The statements' tables with rows that nothing but their types decided, planned for as services do."""
-    words = set(re.findall(r"\w+", " ".join(found.values())))
-    connection = await asyncpg.connect(postgres.admin_url(await postgres.fresh_database(service)))
-    for [table] in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-        if table not in words:
-            continue
-        checks = await connection.fetch(
-            "SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'c'", table
-        )
-        rules = ["DISABLE TRIGGER ALL", *(f'DROP CONSTRAINT "{check["conname"]}"' for check in checks)]
-        await connection.execute(f"ALTER TABLE {table} {', '.join(rules)}")
-        columns = await connection.fetch(_COLUMNS, table)
-        names = ", ".join(f'"{column["column_name"]}"' for column in columns)
-        values = ", ".join(made_up(column) for column in columns)
-        await connection.execute(
-            f"INSERT INTO {table} ({names}) SELECT {values} FROM generate_series(1, {ROWS}) n ON CONFLICT DO NOTHING"
-        )
-    await connection.execute("ANALYZE")
-    for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
-        await connection.execute(f"SET {setting} = off")
-    return connection
-
-
-def made_up(column: asyncpg.Record) -> str:
-    value = _MADE_UP.get(column["data_type"], "n").format(column=column["column_name"])
-    return f"CASE WHEN n % 2 = 0 THEN {value} END" if column["nullable"] else value
 
 
 async def planned(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> dict[str, Any]:
@@ -110,7 +51,7 @@ async def test_every_look_up_of_a_journey_is_on_an_index(service: str, postgres:
     module, fewest = STORES[service]
     found = statements(module)
     assert len(found) >= fewest, sorted(found)
-    connection = await small_database(postgres, service, found)
+    connection = await small_database(postgres, service, list(found.values()))
     try:
         for name, statement in found.items():
             assert off_the_index(await planned(connection, statement)) == [], f"{service} {name}"
@@ -124,7 +65,7 @@ async def test_a_look_up_without_an_index_would_be_seen(postgres: RunningPostgre
         "Seq Scan on request_log": "SELECT * FROM request_log WHERE key_label = ANY ($1::text[])",
         "Index Scan on request_log": "SELECT * FROM request_log WHERE duration_us = $1 ORDER BY writer_id, number",
     }
-    connection = await small_database(postgres, "gateway", found)
+    connection = await small_database(postgres, "gateway", list(found.values()))
     try:
         for seen, statement in found.items():
             assert off_the_index(await planned(connection, statement)) == [seen]

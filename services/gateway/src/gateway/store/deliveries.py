@@ -86,7 +86,8 @@ RETURNING d.delivery_id, d.endpoint_id, d.attempt_count, d.earlier_attempts, d.e
 """
 
 # An endpoint is written to only when its health changes, so that what goes well costs it nothing. Rows are locked in
-# the order of their ids, so that two senders never wait for each other.
+# the order of their ids, so that two senders never wait for each other. A delivery's state is compared so that the
+# index of pending ones is not used: each of them would be compared with each attempt (ADR 4).
 _FINISH: Final = """
 WITH done AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::text[],
@@ -104,7 +105,7 @@ WITH done AS (
            next_attempt_at = clock_timestamp() + done.retry_seconds * interval '1 second',
            delivered_at = CASE WHEN done.state = 'delivered' THEN clock_timestamp() END
       FROM done
-     WHERE d.delivery_id = done.delivery_id AND d.attempt_count = done.number AND d.state = 'pending'
+     WHERE d.delivery_id = done.delivery_id AND d.attempt_count = done.number AND d.state || '' = 'pending'
 ), health AS (
     SELECT endpoint_id, bool_or(succeeded) AS well, bool_or(gone) AS gone FROM done GROUP BY endpoint_id
 ), changed AS (

@@ -10,24 +10,26 @@ from quote.store.quotes import COLUMNS, STATUS_COLUMNS, STATUS_JOINS, quote_of, 
 from quote.store.stock import HOLD, move, summed
 
 # The hold's lock makes sure of the quote, the primary key of the trade id: a tombstone written meanwhile wins, and the
-# hold stays where it is. A question that was answered before leaves everything as it is, too.
+# hold stays where it is. A question that was answered before leaves everything as it is, too. Holds are looked up one
+# by one, in the order asked, and never joined: of a table that was empty when last analysed all is read (ADR 4).
 _CONSUME = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[])
         AS a (trade_id, quote_id, organization_id, pool_id, off_ramp_enabled, request_id, traceparent)
 ), open AS MATERIALIZED (
-    SELECT a.* FROM asked a JOIN quote_holds h ON h.quote_id = a.quote_id
-    WHERE h.organization_id = a.organization_id AND h.pool_id = a.pool_id
-      AND (h.side = 'on_ramp' OR a.off_ramp_enabled) AND h.expires_at > clock_timestamp()
-    ORDER BY h.quote_id FOR UPDATE OF h
+    SELECT a.* FROM asked a CROSS JOIN LATERAL (
+        SELECT FROM quote_holds h
+        WHERE h.quote_id = a.quote_id AND h.organization_id = a.organization_id AND h.pool_id = a.pool_id
+          AND (h.side = 'on_ramp' OR a.off_ramp_enabled) AND h.expires_at > clock_timestamp()
+        FOR UPDATE) h
 ), answered AS (
     INSERT INTO consumptions (trade_id, quote_id, organization_id, outcome, request_id, traceparent, created_at)
     SELECT trade_id, quote_id, organization_id, 'consumed', request_id, traceparent, clock_timestamp() FROM open
     ON CONFLICT DO NOTHING
     RETURNING trade_id, quote_id
 ), taken AS (
-    DELETE FROM quote_holds h USING answered n WHERE h.quote_id = n.quote_id
-    RETURNING h.pool_id, h.currency, h.amount
+    DELETE FROM quote_holds WHERE quote_id = ANY (ARRAY(SELECT quote_id FROM answered))
+    RETURNING pool_id, currency, amount
 ), {summed("taken")}, {move("held = i.held - l.amount, committed = i.committed + l.amount")}
 SELECT n.trade_id, {COLUMNS} FROM answered n JOIN quotes q ON q.quote_id = n.quote_id
 """  # noqa: S608 - constants only
@@ -116,7 +118,10 @@ class Explanation:
 
 
 async def consume(database: Database, attempts: Sequence[Attempt]) -> dict[str, Quote]:
-    """Consumes what can be, one attempt a quote; answers the terms by trade id."""
+    """Consumes what can be, one attempt a quote; answers the terms by trade id.
+
+    In the order of the quotes, as everybody locks holds.
+    """
     attempts = sorted(attempts, key=lambda attempt: attempt.quote_id)
     rows = await database.fetch(
         _CONSUME,

@@ -15,12 +15,13 @@ WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
         AS a (quote_id, organization_id, request_id, traceparent)
 ), open AS MATERIALIZED (
-    SELECT a.* FROM asked a JOIN quote_holds h ON h.quote_id = a.quote_id
-    WHERE h.organization_id = a.organization_id AND h.expires_at > clock_timestamp()
-    ORDER BY h.quote_id FOR UPDATE OF h
+    SELECT a.* FROM asked a CROSS JOIN LATERAL (
+        SELECT FROM quote_holds h
+        WHERE h.quote_id = a.quote_id AND h.organization_id = a.organization_id AND h.expires_at > clock_timestamp()
+        FOR UPDATE) h
 ), gone AS (
-    DELETE FROM quote_holds h USING open o WHERE h.quote_id = o.quote_id
-    RETURNING h.quote_id, h.pool_id, h.currency, h.amount
+    DELETE FROM quote_holds WHERE quote_id = ANY (ARRAY(SELECT quote_id FROM open))
+    RETURNING quote_id, pool_id, currency, amount
 ), kept AS (
     INSERT INTO rejections (quote_id, request_id, traceparent, created_at)
     SELECT quote_id, request_id, traceparent, clock_timestamp() FROM open
@@ -32,7 +33,7 @@ SELECT {COLUMNS} FROM gone g JOIN quotes q ON q.quote_id = g.quote_id
 def _release(due: str) -> str:
     return f"""
 WITH due AS MATERIALIZED ({due}), gone AS (
-    DELETE FROM quote_holds h USING due d WHERE h.quote_id = d.quote_id RETURNING h.pool_id, h.currency, h.amount
+    DELETE FROM quote_holds WHERE quote_id = ANY (ARRAY(SELECT quote_id FROM due)) RETURNING pool_id, currency, amount
 ), {summed("gone")}, {_FREED}
 SELECT count(*) FROM gone
 """  # noqa: S608 - constants only

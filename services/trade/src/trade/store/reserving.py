@@ -9,21 +9,23 @@ from poolkit.database import Database, Unit
 from poolkit.outbox import OutboxEvent, append_args
 from trade.domain.intent import Attempt
 from trade.domain.trade import Trade
-from trade.store.intents import claims, uncontended
+from trade.store.intents import STATE, claims, uncontended
 
+_TOLD = ", ".join(f"told_{column}" for column in outbox.COLUMNS.split(", "))
+
+# What comes in is joined to its intent once and carried along: a second join would compare each with each (ADR 4).
 _RESERVE = f"""
-WITH swapped AS (
+WITH reserved AS (
     UPDATE intents i SET state = 'reserved'
-    FROM unnest($1::text[], $2::bigint[]) AS claim (trade_id, fencing)
-    WHERE i.trade_id = claim.trade_id AND i.fencing = claim.fencing AND i.state = 'running'
-    RETURNING i.trade_id, i.organization_id, i.quote_id, i.pool_id, i.request_id, i.traceparent
-), reserved AS (
-    SELECT swapped.*, terms.*
-    FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
-                $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::timestamptz[])
-        AS terms (id, side, fiat_currency, fiat_amount, crypto_currency, crypto_amount, rate, spread_bps, fee_bps,
-                  fee_amount, network, destination_address, deposit_address, client_reference, created_at)
-    JOIN swapped ON swapped.trade_id = terms.id
+    FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::int[], $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+                $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[],
+                $23::bytea[], $24::date[])
+        AS claim (trade_id, fencing, side, fiat_currency, fiat_amount, crypto_currency, crypto_amount, rate, spread_bps,
+                  fee_bps, fee_amount, network, destination_address, deposit_address, client_reference, created_at,
+                  {_TOLD})
+    WHERE i.trade_id = claim.trade_id AND i.fencing = claim.fencing AND {STATE} = 'running'
+    RETURNING i.organization_id, i.quote_id, i.pool_id, i.request_id, i.traceparent, claim.*
 ), moved AS (
     INSERT INTO transitions (trade_id, number, to_status, source, provider_event_id, webhook_id,
                              network_transaction_id, business_date, request_id, traceparent, created_at)
@@ -40,12 +42,7 @@ WITH swapped AS (
     FROM reserved
 ), told AS (
     {outbox.INSERT_SQL}
-    SELECT event.event_id, event.topic, event.key, event.type, event.request_id, event.traceparent, event.payload,
-           event.business_date
-    FROM unnest($1::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bytea[],
-                $24::date[])
-        AS event (trade_id, {outbox.COLUMNS})
-    JOIN swapped USING (trade_id)
+    SELECT {_TOLD} FROM reserved
     RETURNING event_id, sequence
 )
 SELECT event_id, sequence, CASE WHEN $25 THEN pg_notify('{outbox.CHANNEL}', '') END FROM told

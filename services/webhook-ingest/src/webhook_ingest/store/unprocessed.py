@@ -30,7 +30,7 @@ WITH due AS (
     UPDATE unprocessed_webhooks AS held
     SET attempt_number = held.attempt_number + 1, under_way = true,
         next_attempt_at = clock_timestamp() + make_interval(secs => $3)
-    FROM due WHERE held.webhook_id = due.webhook_id
+    WHERE held.webhook_id = ANY (ARRAY(SELECT webhook_id FROM due))
     RETURNING held.webhook_id, held.attempt_number
 )
 SELECT webhook_id, source, provider_event_id, kind, transact_id, network_transaction_id, currency, amount,
@@ -39,7 +39,7 @@ FROM claimed JOIN webhooks USING (webhook_id) ORDER BY received_at, webhook_id
 """
 
 # Whether a webhook is given up is decided here, by the database's clock and count. What is refused for good is due at
-# no time any more.
+# no time any more. The ids are said once more, so that not all that waits is compared with each of them (ADR 4).
 _FINISH: Final = """
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
@@ -51,7 +51,8 @@ WITH clock AS MATERIALIZED (
 ), processed AS (
     DELETE FROM unprocessed_webhooks AS held USING given
     WHERE given.outcome = 'processed' AND held.webhook_id = given.webhook_id AND held.attempt_number = given.number
-    RETURNING held.webhook_id, 'processed' AS outcome
+      AND held.webhook_id = ANY ($1)
+    RETURNING given.*, 'processed' AS ended
 ), kept AS (
     UPDATE unprocessed_webhooks AS held
     SET under_way = false, refused_count = held.refused_count + given.counted::integer,
@@ -64,19 +65,18 @@ WITH clock AS MATERIALIZED (
             THEN now() END
     FROM given
     WHERE given.outcome <> 'processed' AND held.webhook_id = given.webhook_id AND held.attempt_number = given.number
-    RETURNING held.webhook_id, CASE WHEN held.given_up_at IS NULL THEN 'retry' ELSE 'exception' END AS outcome
-), ended AS (
-    SELECT * FROM processed UNION ALL SELECT * FROM kept
+      AND held.webhook_id = ANY ($1)
+    RETURNING given.*, CASE WHEN held.given_up_at IS NULL THEN 'retry' ELSE 'exception' END AS ended
 )
 INSERT INTO webhook_attempts
     (webhook_id, number, outcome, effect, detail, organization_id, overnight_transact_id, request_id, traceparent,
      attempted_at, created_at)
-SELECT webhook_id, number, ended.outcome, effect, detail, organization_id,
-       CASE WHEN ended.outcome <> 'retry'
+SELECT webhook_id, number, ended, effect, detail, organization_id,
+       CASE WHEN ended <> 'retry'
              AND (received_at AT TIME ZONE 'UTC')::date < (clock.now AT TIME ZONE 'UTC')::date
             THEN transact_id ELSE '' END,
        request_id, traceparent, clock.now - make_interval(secs => $11), clock.now
-FROM given JOIN ended USING (webhook_id) CROSS JOIN clock
+FROM (SELECT * FROM processed UNION ALL SELECT * FROM kept) CROSS JOIN clock
 ON CONFLICT DO NOTHING
 RETURNING webhook_id, outcome
 """
@@ -90,7 +90,7 @@ WITH again AS (
 )
 UPDATE unprocessed_webhooks AS held
 SET given_up_at = NULL, refused_count = 0, stored_at = clock_timestamp(), next_attempt_at = clock_timestamp()
-FROM again WHERE held.webhook_id = again.webhook_id
+WHERE held.webhook_id = ANY (ARRAY(SELECT webhook_id FROM again))
 RETURNING held.webhook_id
 """
 
@@ -99,6 +99,7 @@ UPDATE unprocessed_webhooks AS held
 SET attempt_number = held.attempt_number - 1, under_way = false, next_attempt_at = clock_timestamp()
 FROM unnest($1::text[], $2::integer[]) AS given (webhook_id, number)
 WHERE held.webhook_id = given.webhook_id AND held.attempt_number = given.number AND held.under_way
+  AND held.webhook_id = ANY ($1)
 """
 
 _BACKLOG: Final = """
