@@ -40,6 +40,16 @@ class Run:
         }
 
 
+def joined(runs: Sequence[Run]) -> Run:
+    """What was measured in parts, as one run."""
+    return Run(
+        runs[0].in_flight,
+        sum(run.calls for run in runs),
+        sum(run.seconds for run in runs),
+        tuple(latency for run in runs for latency in run.latencies_ms),
+    )
+
+
 async def drive(call: Callable[[str], Awaitable[object]], arguments: Sequence[str], *, in_flight: int) -> Run:
     """Calls once for each argument; the first `in_flight` calls warm up and are not counted."""
     work: Iterator[str] = iter(arguments)

@@ -11,10 +11,12 @@ from statistics import median
 from typing import Any
 
 from pools.gateway.v1 import partner_pb2
-from tests.bench.load import Run, drive
+from tests.bench.load import Run, drive, joined
 from tests.bench.stand import Stand
 
 ROUNDS = 5
+SLICES = {1: 5, 64: 1, 256: 1}
+"""In how many parts a round is measured, by calls in flight: few calls in a row meet the machine in a mood."""
 WARM_UP = 2000
 """Calls before the first that counts: a stack that has just started still compiles and plans."""
 CALLS = {1: 150, 64: 2500, 256: 4000}
@@ -34,11 +36,15 @@ async def measure(stand: Stand, floor: Any, say: Callable[[str], None]) -> dict[
     await drive(stand.transact, await stand.make_quotes(WARM_UP), in_flight=64)
     for turn in range(ROUNDS):
         for in_flight, calls in CALLS.items():
-            for path, call in paths.items():
-                count = calls + in_flight
-                quotes = [f"floor-{n}" for n in range(count)] if path == "floor" else await stand.make_quotes(count)
-                with stand.sandbox_standing_still():
-                    run = await drive(call, quotes, in_flight=in_flight)
+            slices: dict[str, list[Run]] = {path: [] for path in paths}
+            for _ in range(SLICES[in_flight]):
+                for path, call in paths.items():
+                    count = calls // SLICES[in_flight] + in_flight
+                    quotes = [f"floor-{n}" for n in range(count)] if path == "floor" else await stand.make_quotes(count)
+                    with stand.sandbox_standing_still():
+                        slices[path].append(await drive(call, quotes, in_flight=in_flight))
+            for path, parts in slices.items():
+                run = joined(parts)
                 runs.setdefault((path, in_flight), []).append(run)
                 say(
                     f"round {turn + 1}: {path:5} {in_flight:3} in flight {run.per_second:7.0f}/s "
