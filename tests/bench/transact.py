@@ -6,6 +6,7 @@ the journeys. The events it will act on are written and sent all the same.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from statistics import median
 from typing import Any
@@ -15,10 +16,12 @@ from tests.bench.load import Run, drive, joined
 from tests.bench.stand import Stand
 
 ROUNDS = 5
-SLICES = {1: 5, 64: 1, 256: 1}
+SLICES = {1: 3, 64: 1, 256: 1}
 """In how many parts a round is measured, by calls in flight: few calls in a row meet the machine in a mood."""
 WARM_UP = 2000
 """Calls before the first that counts: a stack that has just started still compiles and plans."""
+REST_SECONDS = 0.7
+"""Before each measurement: what the quotes before it left behind, such as rows of the request log, is theirs."""
 CALLS = {1: 150, 64: 2500, 256: 4000}
 """Measured calls by calls in flight."""
 
@@ -41,6 +44,7 @@ async def measure(stand: Stand, floor: Any, say: Callable[[str], None]) -> dict[
                 for path, call in paths.items():
                     count = calls // SLICES[in_flight] + in_flight
                     quotes = [f"floor-{n}" for n in range(count)] if path == "floor" else await stand.make_quotes(count)
+                    await asyncio.sleep(REST_SECONDS)
                     with stand.sandbox_standing_still():
                         slices[path].append(await drive(call, quotes, in_flight=in_flight))
             for path, parts in slices.items():
