@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 
-from poolkit.database import Database
+from poolkit.database import Database, Unit
 from tests.integration.databases import RunningPostgres
 
 ROWS = 400
@@ -25,17 +26,25 @@ _MADE_UP = {
 """By type, what row `n` holds; numbers where nothing is said."""
 
 
-async def plan_nodes(database: Database, sql: str, *, arguments: int) -> list[dict[str, Any]]:
+async def plan_nodes(database: Database, sql: str) -> list[dict[str, Any]]:
     """The nodes of the plan that is kept for whatever arguments come, the outermost first."""
     async with database.transaction() as unit:
-        await unit.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        await unit.execute(f"PREPARE asked AS {sql}")
-        rows = await unit.fetch(
-            "EXPLAIN (FORMAT JSON) EXECUTE asked" + (f" ({', '.join(['NULL'] * arguments)})" if arguments else "")
-        )
-        await unit.execute("DEALLOCATE asked")
-    [plan] = rows[0][0]
-    return list(walk(plan["Plan"]))
+        return list(walk(await kept_plan(unit, sql)))
+
+
+async def kept_plan(connection: Unit | asyncpg.Connection[asyncpg.Record], sql: str) -> dict[str, Any]:
+    """The plan that is kept for whatever arguments come."""
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute(f"PREPARE asked AS {sql}")
+    arguments = max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
+    rows = await connection.fetch(
+        "EXPLAIN (FORMAT JSON) EXECUTE asked" + (f" ({', '.join(['NULL'] * arguments)})" if arguments else "")
+    )
+    await connection.execute("DEALLOCATE asked")
+    # A service's connections read JSON by themselves.
+    [told] = json.loads(rows[0][0]) if isinstance(rows[0][0], str) else rows[0][0]
+    plan: dict[str, Any] = told["Plan"]
+    return plan
 
 
 def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

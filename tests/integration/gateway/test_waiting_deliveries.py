@@ -100,5 +100,5 @@ async def test_however_many_there_are_they_are_given_up_in_parts_off_the_index(
     assert await WaitingDeliveries(desk.database).look() == 14
     assert set(await states_of(desk, off) + await states_of(desk, second)) == {"dead"}
     await desk.database.execute("ANALYZE deliveries")
-    nodes = await plans.plan_nodes(desk.database, waiting.GIVE_UP, arguments=2)
+    nodes = await plans.plan_nodes(desk.database, waiting.GIVE_UP)
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "deliveries"]

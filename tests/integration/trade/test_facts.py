@@ -162,12 +162,12 @@ async def test_what_cannot_be_answered_is_refused_before_the_first_message(books
 
 
 async def test_each_page_is_a_range_of_the_index_and_sorts_nothing(books: Books) -> None:
-    nodes = await plans.plan_nodes(books.database, facts.ENDED, arguments=4)
+    nodes = await plans.plan_nodes(books.database, facts.ENDED)
     assert plans.indexes(nodes) == {"transitions_ended"}
     assert "Sort" not in plans.kinds(nodes)
-    nodes = await plans.plan_nodes(books.database, facts.ENDED_AS, arguments=3)
+    nodes = await plans.plan_nodes(books.database, facts.ENDED_AS)
     assert plans.indexes(nodes) == {"transitions_pkey", "trades_pkey"}
-    nodes = await plans.plan_nodes(books.database, facts.OPEN, arguments=3)
+    nodes = await plans.plan_nodes(books.database, facts.OPEN)
     assert plans.indexes(nodes) == {"trades_open"}
     assert "Sort" not in plans.kinds(nodes)
 

@@ -131,7 +131,7 @@ async def test_the_age_of_the_oldest_reserved_trade_is_known_and_read_off_an_ind
     assert abs(await trades.oldest_reserved_seconds(database) - of_the_younger.total_seconds()) < 5
     await client.admin.ResolveTrade(release(younger.trade_id))
     assert await trades.oldest_reserved_seconds(database) == 0
-    nodes = await plans.plan_nodes(database, trades.OLDEST_RESERVED, arguments=0)
+    nodes = await plans.plan_nodes(database, trades.OLDEST_RESERVED)
     assert plans.indexes(nodes) == {"trades_reserved"}
     assert "Sort" not in plans.kinds(nodes)
 

@@ -185,11 +185,11 @@ async def test_a_report_processed_after_midnight_is_told_on_both_dates(day: Day)
 
 
 async def test_each_page_is_a_range_of_the_indexes(day: Day) -> None:
-    nodes = await plans.plan_nodes(day.door.database, facts.REPORTS, arguments=4)
+    nodes = await plans.plan_nodes(day.door.database, facts.REPORTS)
     assert plans.indexes(nodes) == {"webhooks_reports", "webhook_attempts_overnight"}
     # What is sorted is the two pages, never a day.
     assert all(child["Node Type"] == "Limit" for child in _children_of(nodes, "Append"))
-    nodes = await plans.plan_nodes(day.door.database, facts.PAYINS, arguments=4)
+    nodes = await plans.plan_nodes(day.door.database, facts.PAYINS)
     assert plans.indexes(nodes) == {"webhooks_payins"}
     assert "Sort" not in plans.kinds(nodes)
 

@@ -50,7 +50,7 @@ POLL_SECONDS = 1.0
 MARK_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 # Whoever has just committed answers its caller in the next turns of the loop, and goes first: of a transact's latency,
-# with one in flight, that is 2 to 5 %, and the events are none the later for it.
+# with one in flight, that is 2 to 5 %. The events leave later by as much as those turns take.
 _TURNS_TO_ANSWER: Final = 4
 MEASURE_SECONDS = 5.0
 

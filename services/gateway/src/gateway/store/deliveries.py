@@ -87,7 +87,7 @@ RETURNING d.delivery_id, d.endpoint_id, d.attempt_count, d.earlier_attempts, d.e
 
 # An endpoint is written to only when its health changes, so that what goes well costs it nothing. Rows are locked in
 # the order of their ids, so that two senders never wait for each other. A delivery's state is compared so that the
-# index of pending ones is not used: each of them would be compared with each attempt (ADR 4).
+# index of pending ones is not used: each of them would be compared with each attempt (ADR 13).
 _FINISH: Final = """
 WITH done AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::text[],

@@ -11,7 +11,7 @@ from quote.store.stock import HOLD, move, summed
 
 # The hold's lock makes sure of the quote, the primary key of the trade id: a tombstone written meanwhile wins, and the
 # hold stays where it is. A question that was answered before leaves everything as it is, too. Holds are looked up one
-# by one, in the order asked, and never joined: of a table that was empty when last analysed all is read (ADR 4).
+# by one, in the order asked, and never joined: of a table that was empty when last analysed all is read (ADR 13).
 _CONSUME = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[])
@@ -19,7 +19,7 @@ WITH asked AS MATERIALIZED (
 ), open AS MATERIALIZED (
     SELECT a.* FROM asked a CROSS JOIN LATERAL (
         SELECT FROM quote_holds h
-        WHERE h.quote_id = a.quote_id AND h.organization_id = a.organization_id AND h.pool_id = a.pool_id
+        WHERE h.quote_id = a.quote_id AND h.organization_id || '' = a.organization_id AND h.pool_id = a.pool_id
           AND (h.side = 'on_ramp' OR a.off_ramp_enabled) AND h.expires_at > clock_timestamp()
         FOR UPDATE) h
 ), answered AS (
@@ -120,7 +120,7 @@ class Explanation:
 async def consume(database: Database, attempts: Sequence[Attempt]) -> dict[str, Quote]:
     """Consumes what can be, one attempt a quote; answers the terms by trade id.
 
-    In the order of the quotes, as everybody locks holds.
+    In the order of the quotes, as whoever waits for holds locks them.
     """
     attempts = sorted(attempts, key=lambda attempt: attempt.quote_id)
     rows = await database.fetch(

@@ -17,7 +17,8 @@ WITH asked AS MATERIALIZED (
 ), open AS MATERIALIZED (
     SELECT a.* FROM asked a CROSS JOIN LATERAL (
         SELECT FROM quote_holds h
-        WHERE h.quote_id = a.quote_id AND h.organization_id = a.organization_id AND h.expires_at > clock_timestamp()
+        WHERE h.quote_id = a.quote_id AND h.organization_id || '' = a.organization_id
+          AND h.expires_at > clock_timestamp()
         FOR UPDATE) h
 ), gone AS (
     DELETE FROM quote_holds WHERE quote_id = ANY (ARRAY(SELECT quote_id FROM open))
@@ -44,14 +45,18 @@ _RELEASE_SOME = _release("""
     SELECT quote_id FROM quote_holds WHERE expires_at <= now()
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED""")
 
-# Here somebody waits for the inventory, and a release that is under way elsewhere is worth waiting for.
+# Here somebody waits for the inventory, and a release that is under way elsewhere is worth waiting for. In the order in
+# which quotes are consumed and rejected, whatever the database sorts by.
 _RELEASE_IN_POOLS = _release("""
     SELECT quote_id FROM quote_holds WHERE expires_at <= now() AND pool_id = ANY($2::text[])
-    ORDER BY quote_id LIMIT $1 FOR UPDATE""")
+    ORDER BY quote_id COLLATE "C" LIMIT $1 FOR UPDATE""")
 
 
 async def reject(database: Database, asked: Sequence[tuple[str, CallContext]]) -> dict[str, Quote]:
-    """Compares and swaps active quotes to rejected and frees what they held; answers those it was done to."""
+    """Compares and swaps active quotes to rejected and frees what they held; answers those it was done to.
+
+    In the order of the quotes, as whoever waits for holds locks them.
+    """
     asked = sorted(asked, key=lambda item: item[0])
     rows = await database.fetch(
         _REJECT,

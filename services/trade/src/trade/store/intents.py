@@ -44,7 +44,7 @@ JOIN intents i ON i.quote_id = a.quote_id AND i.organization_id = a.organization
 """
 
 STATE: Final = "i.state || ''"
-"""The state, compared so that no index of open intents is used: each would be compared with each claim (ADR 4)."""
+"""The state, compared so that no index of open intents is used: each would be compared with each claim (ADR 13)."""
 
 _DECLINING = f"""
 UPDATE intents i SET state = 'declining', decline_reason = a.reason

@@ -13,7 +13,7 @@ from trade.store.intents import STATE, claims, uncontended
 
 _TOLD = ", ".join(f"told_{column}" for column in outbox.COLUMNS.split(", "))
 
-# What comes in is joined to its intent once and carried along: a second join would compare each with each (ADR 4).
+# What comes in is joined to its intent once and carried along: a second join would compare each with each (ADR 13).
 _RESERVE = f"""
 WITH reserved AS (
     UPDATE intents i SET state = 'reserved'

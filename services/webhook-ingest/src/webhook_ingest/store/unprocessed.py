@@ -39,7 +39,7 @@ FROM claimed JOIN webhooks USING (webhook_id) ORDER BY received_at, webhook_id
 """
 
 # Whether a webhook is given up is decided here, by the database's clock and count. What is refused for good is due at
-# no time any more. The ids are said once more, so that not all that waits is compared with each of them (ADR 4).
+# no time any more. The ids are said once more, so that not all that waits is compared with each of them (ADR 13).
 _FINISH: Final = """
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
