@@ -11,7 +11,7 @@ from quote.store.stock import HOLD, move, summed
 
 # The hold's lock makes sure of the quote, the primary key of the trade id: a tombstone written meanwhile wins, and the
 # hold stays where it is. A question that was answered before leaves everything as it is, too. Holds are looked up one
-# by one, in the order asked, and never joined: of a table that was empty when last analysed all is read (ADR 13).
+# by one, in the order asked, by their quote alone: joined, or by organization, all open ones would be read (ADR 13).
 _CONSUME = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[])
