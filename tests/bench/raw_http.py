@@ -11,6 +11,9 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+IDLE_SECONDS_MAX = 2.0
+"""A connection idle for longer is not used again: the server may be about to close it."""
+
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
@@ -29,6 +32,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.closed = False
         """A server closes what was idle for long."""
+        self.idle_since = 0.0
         self._received = b""
         self._answer: asyncio.Future[bytes] | None = None
         self._transport: Any = None
@@ -72,15 +76,22 @@ class RawHttp:
 
     async def send(self, sent: bytes) -> bytes:
         """The body of the answer. Raises RuntimeError for any other answer than 200, OSError for none."""
-        connection = None
-        while self._free and (connection is None or connection.closed):
-            connection = self._free.pop()
-        if connection is None or connection.closed:
-            loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        connection = self._fresh(loop.time())
+        if connection is None:
             _, connection = await loop.create_connection(_Connection, self._host, self._port)
         content = await connection.send(sent)
+        connection.idle_since = loop.time()
         self._free.append(connection)
         return content
+
+    def _fresh(self, now: float) -> _Connection | None:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.closed and now - connection.idle_since <= IDLE_SECONDS_MAX:
+                return connection
+            connection.close()
+        return None
 
     def close(self) -> None:
         """Closes every connection."""

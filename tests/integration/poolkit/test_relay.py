@@ -174,6 +174,32 @@ async def test_what_is_handed_over_never_overtakes_what_could_not_be_sent_yet(
     assert [int(record.value.split()[1]) for record in records] == list(range(51))
 
 
+async def test_what_may_wait_leaves_with_what_may_not_and_in_time_by_itself(
+    database: Database, producer: Producer, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poolkit.relay.POLL_SECONDS", 60.0)
+    send_all = producer.send_all
+    sent: list[int] = []
+
+    async def counting(messages: list[Message]) -> list[Exception | None]:
+        sent.append(len(messages))
+        return await send_all(messages)
+
+    async with relaying(database, producer, topics.mode) as relay:
+        await eventually(lambda: relay.takes_over, "it has read all there was")
+        monkeypatch.setattr(producer, "send_all", counting)
+        relay.hand_over(await append_all(database, [event(0, key="org")], notify=False), gather_seconds=60.0)
+        relay.hand_over(await append_all(database, [event(1, key="org")], notify=False))
+        await eventually(lambda: all_published(database), "both are marked", seconds=5)
+        assert sent == [2]
+    async with relaying(database, producer, topics.mode) as relay:
+        await eventually(lambda: relay.takes_over, "it has read all there was")
+        relay.hand_over(await append_all(database, [event(2, key="org")], notify=False), gather_seconds=0.01)
+        await eventually(lambda: all_published(database), "it is marked", seconds=5)
+    records = await read_all(topics.bootstrap, topics.terminal)
+    assert [int(record.value.split()[1]) for record in records] == [0, 1, 2]
+
+
 async def test_what_is_handed_to_a_relay_without_the_lease_is_sent_by_the_one_that_has_it(
     database: Database, producer: Producer, topics: Topics
 ) -> None:

@@ -49,9 +49,6 @@ POLL_SECONDS = 1.0
 # What was sent is marked with the next reading, at the latest after this long: half the statements under load.
 MARK_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 5.0
-# Whoever has just committed answers its caller in the next turns of the loop, and goes first: of a transact's latency,
-# with one in flight, that is 2 to 5 %. The events leave later by as much as those turns take.
-_TURNS_TO_ANSWER: Final = 4
 MEASURE_SECONDS = 5.0
 
 _log = structlog.get_logger("poolkit.relay")
@@ -88,6 +85,7 @@ class Relay:
         self._sent: set[int] = set()
         self._caught_up = False
         self._read_at = 0.0
+        self._gathering: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Relays whenever the lease is held, until cancelled."""
@@ -98,14 +96,25 @@ class Relay:
         """Whether it sends what it is handed; an append needs no notification, which costs each commit a lock."""
         return self._caught_up and self._lease.is_held
 
-    def hand_over(self, rows: Sequence[Row]) -> None:
-        """Takes what this process has committed. What it does not take, or loses with the process, is read later."""
+    def hand_over(self, rows: Sequence[Row], *, gather_seconds: float = 0.0) -> None:
+        """Takes what this process has committed. What it does not take, or loses with the process, is read later.
+
+        With `gather_seconds` it may wait that long for more, and leaves at once with what may not (ADR 14).
+        """
         if not rows or not self.takes_over:
             return
         if len(self._handed) < self._batch_max:
             self._handed += rows
         else:
             self._caught_up = False
+            gather_seconds = 0.0
+        if not gather_seconds:
+            self._wake.set()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(gather_seconds, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
         self._wake.set()
 
     async def measure(self) -> None:
@@ -145,8 +154,6 @@ class Relay:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(MARK_SECONDS if self._sent else POLL_SECONDS):
                             await self._wake.wait()
-                    for _ in range(_TURNS_TO_ANSWER):
-                        await asyncio.sleep(0)
         finally:
             self._caught_up = False
             listener.remove(CHANNEL, self._appended)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from poolkit.database import Database, Unit
 from poolkit.errors import DomainError, Unavailable, VelocityExceeded
@@ -23,6 +23,9 @@ from trade.domain.velocity import Candidate, exceeding
 from trade.store import deposits
 from trade.store.reserving import reserve
 from trade.store.velocity import used_notional
+
+GATHER_SECONDS: Final = 0.02
+"""How long a reserved trade's event may wait for others to leave with: settlement takes seconds (ADR 14)."""
 
 
 class Draft(NamedTuple):
@@ -53,7 +56,7 @@ async def write_drafts(database: Database, relay: Relay, events: Events, drafts:
         written = await _write_decided(database, events, drafts, notify=notify)
     else:
         written = await _write(database, drafts, [], notify=notify)
-    relay.hand_over(written.told)
+    relay.hand_over(written.told, gather_seconds=GATHER_SECONDS)
     measures.RESERVED.inc(len(written.trades))
     return written
 
